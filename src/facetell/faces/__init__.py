@@ -1,0 +1,1 @@
+"""Images -> faces: find them, cut them out upright."""
