@@ -1,0 +1,43 @@
+"""What can be judged: anything that turns faces into margins and scores.
+
+The torch model, the ONNX file and a peer's model all fit this protocol, so that one
+evaluation code scores them all.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facetell.contract import Contract
+
+__all__ = ["Prediction", "Predictor"]
+
+
+class Prediction(NamedTuple):
+    """Answers for N faces.
+
+    Attributes:
+        margins: (N, K) float32, SVM margins.
+        scores: (N, K) float32, calibrated, rows sum to 1.
+        theta: (N, 2, 3) float32, the spatial transformer's affine map (output to input
+            coordinates in [-1, 1]), or None for a model without one.
+    """
+
+    margins: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    theta: NDArray[np.float32] | None = None
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Something that scores faces."""
+
+    @property
+    def contract(self) -> Contract: ...
+
+    def predict(self, faces: NDArray[np.uint8]) -> Prediction:
+        """Score (N, S, S) grey or (N, S, S, 3) RGB uint8 faces; N may be 0 and large."""
+        ...
