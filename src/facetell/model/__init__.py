@@ -1,1 +1,1 @@
-""""""
+"""The hybrid in PyTorch: straighten, extract, read in order, decide."""

@@ -1,1 +1,1 @@
-""""""
+"""Training: batches, augmentation, one visible loop, checkpoints."""

@@ -1,0 +1,138 @@
+"""The only file that knows the order: straighten -> features -> sequence -> decision."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from facetell.model.cnn import ResidualTrunk, SixConvolutions
+from facetell.model.lstm import SequenceReader
+from facetell.model.stn import SpatialTransformer
+from facetell.recipe import ModelOptions, TrainOptions
+
+__all__ = ["Hybrid", "Output", "build_model", "describe"]
+
+
+class Output(NamedTuple):
+    """What the network says.
+
+    Attributes:
+        margins: (B, K).
+        features: (B, D), what the SVM sees.
+        theta: (B, T, 2, 3), or None without a spatial transformer.
+    """
+
+    margins: Tensor
+    features: Tensor
+    theta: Tensor | None
+
+
+class Hybrid(nn.Module):
+    """Spatial transformer, CNN, LSTM and linear SVM in one network.
+
+    Args:
+        options: which blocks, and how large.
+        classes: K.
+    """
+
+    def __init__(self, options: ModelOptions, classes: int) -> None:
+        super().__init__()
+        self.options = options
+        o = options
+        self.stn = (
+            SpatialTransformer(o.face_px, o.channels, o.stn_widths, o.stn_hidden)
+            if o.stn else None
+        )  # fmt: skip
+        self.cnn: nn.Module
+        if o.trunk == "six":
+            self.cnn = SixConvolutions(
+                o.channels, o.widths, relu_each=o.relu_each, batch_norm=o.batch_norm
+            )
+        else:
+            self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
+        cells = o.grid**2 if o.sequence == "frames" else 1
+        self.fully_connected = nn.Sequential(
+            nn.Linear(o.widths[-1] * cells, o.features), nn.ReLU(inplace=True),
+            nn.Linear(o.features, o.features), nn.ReLU(inplace=True),
+            nn.Dropout(o.dropout),
+        )  # fmt: skip
+        self.reader = None if o.sequence == "mean" else SequenceReader(o.features, o.hidden)
+        self.svm = nn.Linear(o.features if self.reader is None else o.hidden, classes)
+
+    def forward(self, faces: Tensor) -> Output:
+        """(B, T, C, S, S) float32 as made by `facetell.tensors` -> margins, features, theta."""
+        batch, frames = faces.shape[:2]
+        x = faces.flatten(0, 1)  # (B * T, C, S, S): the CNN sees single faces
+        theta = None
+        if self.stn is not None:
+            x, theta = self.stn(x)
+            theta = theta.unflatten(0, (batch, frames))
+        cells = self.cells(self.cnn(x))  # (B * T, L, D)
+        features = self.read(cells, batch, frames)  # (B, D)
+        return Output(self.svm(features), features, theta)
+
+    def cells(self, maps: Tensor) -> Tensor:
+        """Feature maps (B * T, C, h, w) -> fully connected features (B * T, L, D).
+
+        L is grid^2 for `regions`, row by row, h * w for `mean` and 1 for `frames`.
+        """
+        grid = self.options.grid
+        if maps.shape[-1] != grid and self.options.sequence != "mean":
+            maps = F.adaptive_avg_pool2d(maps, grid)
+        if self.options.sequence == "frames":
+            return self.fully_connected(maps.flatten(1))[:, None]  # type: ignore[no-any-return]
+        return self.fully_connected(maps.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+
+    def read(self, cells: Tensor, batch: int, frames: int) -> Tensor:
+        """Cells (B * T, L, D) -> one vector per window (B, D)."""
+        if self.reader is None:
+            return cells.unflatten(0, (batch, frames)).mean((1, 2))
+        if self.options.sequence == "frames":
+            return self.reader(cells.unflatten(0, (batch, frames))[:, :, 0])  # type: ignore[no-any-return]
+        return self.reader(cells).unflatten(0, (batch, frames)).mean(1)  # type: ignore[no-any-return]
+
+
+def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hybrid:
+    """A Hybrid with freshly drawn weights (torch's global generator)."""
+    model = Hybrid(options, classes)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            _draw(module, train)
+        elif isinstance(module, nn.LSTM):
+            for name, parameter in module.named_parameters():
+                if train.init == "gaussian" and "weight" in name:
+                    nn.init.normal_(parameter, 0.0, train.init_std)
+                elif "bias" in name:
+                    nn.init.zeros_(parameter)
+    if model.stn is not None:
+        model.stn.reset_offset()
+    if train.init == "he":
+        nn.init.normal_(model.svm.weight, 0.0, 0.01)
+    return model
+
+
+def _draw(layer: nn.Conv2d | nn.Linear, train: TrainOptions) -> None:
+    if train.init == "gaussian":
+        nn.init.normal_(layer.weight, 0.0, train.init_std)
+    else:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+def describe(options: ModelOptions) -> str:
+    """The blocks in use, in one line."""
+    trunk = {
+        "six": f"six convolutions {'+'.join(map(str, options.widths))}",
+        "residual": f"residual trunk {'+'.join(map(str, options.widths))}",
+    }[options.trunk]
+    sequence = {
+        "regions": f"LSTM over {options.grid}x{options.grid} regions",
+        "frames": "LSTM over frames",
+        "mean": "mean pooling",
+    }[options.sequence]
+    head = {"svm": "linear SVM", "softmax": "softmax"}[options.head]
+    return " > ".join(filter(None, ["spatial transformer" if options.stn else "", trunk,
+                                    f"fully connected {options.features}", sequence, head]))  # fmt: skip

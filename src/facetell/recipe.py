@@ -1,0 +1,301 @@
+"""Recipes: a TOML file -> frozen dataclasses.
+
+Every option has its default, unit and sentence here and nowhere else: this file feeds the
+checks, `facetell recipes show` and the documentation.
+Precedence: defaults < recipe < `--set section.key=value`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from facetell.errors import RecipeError
+
+__all__ = [
+    "AugmentOptions",
+    "DataOptions",
+    "ModelOptions",
+    "Recipe",
+    "SvmOptions",
+    "TrainOptions",
+    "load_recipe",
+    "recipe_from_dict",
+    "recipe_names",
+    "recipe_text",
+]
+
+T = TypeVar("T")
+
+
+def _option(default: Any, help: str, check: Callable[[Any], bool] = lambda _: True) -> Any:
+    return field(default=default, metadata={"help": help, "check": check})
+
+
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _fraction(value: float) -> bool:
+    return 0 <= value < 1
+
+
+def _not_negative(value: float) -> bool:
+    return value >= 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions:
+    """The blocks of the hybrid; each can be switched off."""
+
+    face_px: int = _option(48, "side of the face, px (a multiple of 8)", lambda v: v % 8 == 0 < v)
+    channels: Literal[1, 3] = _option(1, "1 reads grey faces, 3 reads RGB")
+    stn: bool = _option(True, "straighten the face with a spatial transformer")
+    stn_widths: tuple[int, ...] = _option(
+        (8, 16, 32), "channels of the localisation network's three convolutions",
+        lambda v: len(v) == 3 and min(v) > 0,
+    )  # fmt: skip
+    stn_hidden: tuple[int, ...] = _option(
+        (64, 32), "units of its first two fully connected layers (the third yields the map)",
+        lambda v: len(v) == 2 and min(v) > 0,
+    )  # fmt: skip
+    trunk: Literal["six", "residual"] = _option(
+        "six", "six = the paper's six convolutions in two groups; residual = a small ResNet"
+    )
+    widths: tuple[int, ...] = _option(
+        (16, 48), "channels per group (six: two groups) or stage (residual)",
+        lambda v: len(v) >= 2 and min(v) > 0,
+    )  # fmt: skip
+    depths: tuple[int, ...] = _option(
+        (1, 2, 1), "residual blocks per stage (residual trunk only)", lambda v: min(v) > 0
+    )
+    relu_each: bool = _option(
+        False, "six: rectify after every convolution, not only after each group of three"
+    )
+    batch_norm: bool = _option(False, "six: batch normalisation after every convolution")
+    features: int = _option(96, "units D of the fully connected layers", _positive)
+    dropout: float = _option(0.5, "share of features dropped while training", _fraction)
+    sequence: Literal["regions", "frames", "mean"] = _option(
+        "regions",
+        "what the LSTM reads: regions = the feature map's cells row by row, "
+        "frames = one vector per frame, mean = no LSTM, average of the cells",
+    )
+    grid: int = _option(6, "regions: the feature map is averaged to grid x grid cells", _positive)
+    hidden: int = _option(96, "units of the LSTM", _positive)
+    head: Literal["svm", "softmax"] = _option(
+        "svm", "svm = one-vs-rest linear SVM (squared hinge); softmax = the control"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """How the network is optimised."""
+
+    epochs: int = _option(30, "passes over the training faces", _positive)
+    batch_size: int = _option(128, "faces per step", lambda v: v > 1)
+    optimiser: Literal["sgd", "adam"] = _option("sgd", "sgd = Nesterov momentum 0.9; adam")
+    learning_rate: float = _option(0.05, "peak learning rate", _positive)
+    schedule: Literal["cosine", "constant"] = _option(
+        "cosine", "cosine = warm-up, then down to zero; constant"
+    )
+    warmup: float = _option(0.1, "share of all steps in which the rate rises", _fraction)
+    l2: float = _option(0.0005, "L2 penalty on all weights (weight decay)", _not_negative)
+    init: Literal["he", "gaussian"] = _option("he", "he = He et al. 2015; gaussian = init_std")
+    init_std: float = _option(0.05, "standard deviation of the Gaussian initialisation", _positive)
+    label_smoothing: float = _option(0.0, "softmax head: mass moved to all classes", _fraction)
+    ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _fraction)
+    clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _not_negative)
+    small_share: float = _option(
+        0.0, "share of the epochs, at the start, that see faces at three quarters of the size",
+        _fraction,
+    )  # fmt: skip
+    seed: int = _option(0, "seed of weights, order, augmentation and dropout", _not_negative)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentOptions:
+    """Random changes of the training faces; never of others."""
+
+    flip: bool = _option(True, "mirror every second face")
+    rotate_deg: float = _option(10.0, "turn by up to this many degrees", _not_negative)
+    scale: float = _option(0.15, "resize by up to this share", _fraction)
+    shift: float = _option(0.08, "move by up to this share of the side", _fraction)
+    contrast: float = _option(0.25, "change contrast by up to this share", _fraction)
+    brightness: float = _option(0.15, "add up to this share of the full range", _fraction)
+    erase: float = _option(0.0, "probability of blanking a rectangle", _fraction)
+    mixup: float = _option(0.0, "alpha of mixup; 0 = off", _not_negative)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SvmOptions:
+    """How the SVM that decides is fitted."""
+
+    fit: Literal["end-to-end", "sklearn", "admm"] = _option(
+        "end-to-end",
+        "end-to-end through the network, or afterwards on frozen features: scikit-learn's "
+        "LinearSVC, or ADMM",
+    )
+    l2: float = _option(0.0015, "post hoc: lambda of lambda/2 |w|^2 + sum of losses", _positive)
+    rho: float = _option(0.025, "ADMM: penalty rho", _positive)
+    iterations: int = _option(100, "ADMM: most iterations", _positive)
+    balanced: bool = _option(False, "post hoc: weigh faces inversely to their class's size")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """Which faces are trained on."""
+
+    protocol: Literal["official", "clean", "random-80-10-10"] = _option(
+        "official", "how training and validation faces are kept apart"
+    )
+    oversample: bool = _option(
+        False, "repeat training faces until all classes are as large as the largest"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A whole training: name, purpose and the five sections.
+
+    Attributes:
+        name: what runs and models are called.
+        purpose: one sentence for people.
+        model, train, augment, svm, data: see their classes.
+    """
+
+    name: str = "custom"
+    purpose: str = ""
+    model: ModelOptions = field(default_factory=ModelOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    augment: AugmentOptions = field(default_factory=AugmentOptions)
+    svm: SvmOptions = field(default_factory=SvmOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `recipe_from_dict` is its inverse."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the recipes that ship with facetell."""
+    folder = resources.files("facetell") / "recipes"
+    return tuple(sorted(p.name[:-5] for p in folder.iterdir() if p.name.endswith(".toml")))
+
+
+def recipe_text(name_or_path: str | Path) -> tuple[str, str]:
+    """The TOML text of a bundled recipe or of a file, and where it was found."""
+    name = str(name_or_path)
+    if name in recipe_names():
+        return (resources.files("facetell") / "recipes" / f"{name}.toml").read_text(), name
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return path.read_text(), name
+    near = difflib.get_close_matches(name, recipe_names(), 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise RecipeError(
+        f"expected a recipe name ({', '.join(recipe_names())}) or a .toml file, got {name!r}.{hint}"
+    )
+
+
+def load_recipe(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> Recipe:
+    """The recipe of that name or file, with `section.key=value` overrides applied.
+
+    Raises:
+        RecipeError: unknown recipe or key (with the line and a suggestion), wrong type or value.
+
+    Example:
+        load_recipe("paper", overrides=["train.epochs=5"])
+    """
+    text, where = recipe_text(name_or_path)
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{where} is not valid TOML: {error}.") from error
+    values.setdefault("name", Path(where).stem)
+    for override in overrides:
+        _override(values, override)
+    return recipe_from_dict(values, where=where, text=text)
+
+
+def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: str = "") -> Recipe:
+    """The recipe in nested dictionaries, every key and value checked."""
+    return _build(Recipe, values, "", where, text)
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    key, equals, raw = override.partition("=")
+    section, dot, name = key.strip().rpartition(".")
+    if not equals or not name:
+        raise RecipeError(f"expected section.key=value after --set, got {override!r}.")
+    try:
+        value = tomllib.loads(f"v = {raw}")["v"]
+    except tomllib.TOMLDecodeError:
+        value = raw.strip()
+    (values.setdefault(section, {}) if dot else values)[name] = value
+
+
+def _build(cls: type[T], values: Mapping[str, Any], prefix: str, where: str, text: str) -> T:
+    if not isinstance(values, Mapping):
+        raise RecipeError(f"expected a table [{prefix[:-1]}] in {where}, got {values!r}.")
+    assert is_dataclass(cls)
+    known = {f.name: f for f in fields(cls)}
+    hints = typing.get_type_hints(cls)
+    built = {}
+    for key, value in values.items():
+        if key not in known:
+            raise RecipeError(_unknown(prefix + key, key, known, where, text))
+        if is_dataclass(hints[key]):
+            built[key] = _build(hints[key], value, f"{prefix}{key}.", where, text)
+        else:
+            built[key] = _checked(prefix + key, value, hints[key], known[key], where)
+    return cls(**built)
+
+
+def _unknown(full: str, key: str, known: Mapping[str, Any], where: str, text: str) -> str:
+    at = next(
+        (f", line {n}" for n, line in enumerate(text.splitlines(), 1)
+         if re.match(rf"\s*\[?{re.escape(key)}\b", line)), "",
+    )  # fmt: skip
+    near = difflib.get_close_matches(key, list(known), 1)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
+    return f"unknown recipe key {full!r} in {where}{at}. {hint}"
+
+
+def _checked(name: str, value: Any, hint: Any, option: Any, where: str) -> Any:
+    converted = _convert(value, hint)
+    if converted is None or not option.metadata.get("check", lambda _: True)(converted):
+        raise RecipeError(
+            f"{name} in {where} must be {_describe(hint)}"
+            f" ({option.metadata.get('help', 'text')}), got {value!r}."
+        )
+    return converted
+
+
+def _convert(value: Any, hint: Any) -> Any:
+    """The value as the hinted type, or None if it does not fit."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value if value in typing.get_args(hint) else None
+    if origin is tuple:
+        fits = isinstance(value, list | tuple) and all(type(v) is int for v in value) and value
+        return tuple(value) if fits else None
+    if hint is float:
+        return float(value) if type(value) in (int, float) else None
+    return value if type(value) is hint else None
+
+
+def _describe(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "one of " + ", ".join(map(repr, typing.get_args(hint)))
+    if isinstance(hint, types.GenericAlias):
+        return "a list of whole numbers"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[hint]

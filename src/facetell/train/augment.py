@@ -1,0 +1,98 @@
+"""Random changes of training faces, as batched tensor operations.
+
+Faces go in and come out as uint8, so that what the network sees is made by the same
+`facetell.tensors.to_tensor` as at run time.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from facetell.recipe import AugmentOptions
+
+__all__ = ["augment", "mix_up"]
+
+
+def augment(
+    faces: Tensor, options: AugmentOptions, generator: torch.Generator, *, face_px: int
+) -> Tensor:
+    """Each face flipped, turned, resized, moved, relit and partly blanked at random.
+
+    Args:
+        faces: (B, S, S) or (B, S, S, 3) uint8.
+        options: how much of each.
+        generator: the only source of randomness.
+        face_px: side of the result; smaller than S for a quick start of the training.
+
+    Returns:
+        Same layout as `faces`, uint8, side `face_px`. Pixels beyond the border repeat it.
+    """
+    grey = faces.ndim == 3
+    x = (faces[:, None] if grey else faces.permute(0, 3, 1, 2)).float()  # (B, C, S, S)
+    theta = random_affine(len(x), options, generator)
+    grid = F.affine_grid(theta, [len(x), 1, face_px, face_px], align_corners=False)
+    x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    x = _relight(x, options, generator)
+    if options.erase:
+        x = _erase(x, options.erase, generator)
+    x = x.round().clamp(0, 255).to(torch.uint8)
+    return x[:, 0] if grey else x.permute(0, 2, 3, 1)
+
+
+def random_affine(count: int, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+    """(B, 2, 3) output-to-input maps: turn, scale, shift, mirror."""
+    angle = _spread(count, math.radians(options.rotate_deg), generator)
+    zoom = torch.exp(_spread(count, math.log1p(options.scale), generator))
+    mirror = torch.ones(count)
+    if options.flip:
+        mirror = mirror - 2 * torch.randint(0, 2, (count,), generator=generator)
+    shift = _spread(2 * count, 2 * options.shift, generator).unflatten(0, (count, 2))
+    cos, sin = torch.cos(angle) * zoom, torch.sin(angle) * zoom
+    linear = torch.stack([cos * mirror, -sin, sin * mirror, cos], 1).unflatten(1, (2, 2))
+    return torch.cat([linear, shift[:, :, None]], 2)
+
+
+def mix_up(
+    x: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, float]:
+    """Each face blended with another: x (B, ...), the partners' targets (B,), own share.
+
+    Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2. The
+    share is drawn once per batch and is at least one half, which only swaps names.
+    """
+    if not alpha:
+        return x, targets, 1.0
+    draws = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
+    share = float(draws.max() / draws.sum())
+    partner = torch.randperm(len(x), generator=generator)
+    return share * x + (1 - share) * x[partner], targets[partner], share
+
+
+def _spread(count: int, limit: float, generator: torch.Generator) -> Tensor:
+    return (2 * torch.rand(count, generator=generator) - 1) * limit
+
+
+def _relight(x: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+    gain = torch.exp(_spread(len(x), math.log1p(options.contrast), generator))
+    offset = _spread(len(x), 255 * options.brightness, generator)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return (x - mean) * gain[:, None, None, None] + mean + offset[:, None, None, None]
+
+
+def _erase(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """A rectangle of 2 to 20 % of the face becomes its mean (Zhong et al. 2020, algorithm 1)."""
+    batch, side = len(x), x.shape[-1]
+    draw = torch.rand(batch, 5, generator=generator)
+    area = 0.02 + 0.18 * draw[:, 0]
+    ratio = torch.exp((2 * draw[:, 1] - 1) * math.log(3.0))
+    height, width = (area * ratio).sqrt().clamp_max(1), (area / ratio).sqrt().clamp_max(1)
+    top, left = draw[:, 2] * (1 - height), draw[:, 3] * (1 - width)
+    at = (torch.arange(side) + 0.5) / side
+    rows = (at >= top[:, None]) & (at < (top + height)[:, None])  # (B, S)
+    columns = (at >= left[:, None]) & (at < (left + width)[:, None])
+    hit = rows[:, :, None] & columns[:, None, :] & (draw[:, 4] < probability)[:, None, None]
+    return torch.where(hit[:, None], x.mean((1, 2, 3), keepdim=True), x)
