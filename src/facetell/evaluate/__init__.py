@@ -1,1 +1,1 @@
-""""""
+"""Judging: any predictor and any labelled dataset -> an Evaluation."""

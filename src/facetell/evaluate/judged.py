@@ -1,0 +1,201 @@
+"""A model's answers on one side of a split, face by face."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facetell.contract import Contract
+from facetell.datasets.sample import Dataset, Side
+from facetell.errors import ContractError, DataError, InputError
+from facetell.predictor import Predictor
+
+if TYPE_CHECKING:
+    from facetell.datasets.splits import Split
+
+__all__ = ["Judged", "judge", "judged_side", "write_predictions"]
+
+#: Faces read and scored at once: enough to keep a model busy, little memory.
+BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Judged:
+    """What a model answered for N faces; all arrays are in the order of `indices`.
+
+    Attributes:
+        contract: of the model.
+        dataset: whose faces were judged.
+        split: how the dataset's sides were kept apart.
+        side: the judged side.
+        indices: (N,) the faces' positions in `dataset.samples`.
+        labels: (N,) true class, index into `dataset.labels`.
+        predicted: (N,) class with the highest score.
+        scores: (N, K) columns in the order of `dataset.labels`, rows sum to 1.
+        theta: (N, 2, 3) the spatial transformer's maps, None for a model without one.
+    """
+
+    contract: Contract
+    dataset: Dataset
+    split: Split
+    side: Side
+    indices: NDArray[np.int64]
+    labels: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    theta: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """(N,) the faces' ids in the dataset."""
+        return tuple(self.dataset.samples[i].id for i in self.indices)
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,) whether the prediction is the label."""
+        return np.asarray(self.predicted == self.labels, np.bool_)
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """(N,) score of the predicted class, 0-1."""
+        return np.asarray(self.scores.max(axis=1), np.float64)
+
+    def faces(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(n, S, S, 3) RGB faces of the given rows, as the model saw them but in colour."""
+        return self.dataset.faces(self.indices[rows], face_px=self.contract.face_px, channels=3)
+
+
+def judged_side(split: Split, side: Side | None = None) -> tuple[Side, NDArray[np.int64]]:
+    """The side to judge and its faces' indices: `side`, or the test side if it has faces.
+
+    Raises:
+        InputError: the side is not one to judge on, or has no faces.
+    """
+    sides: dict[Side, NDArray[np.int64]] = {
+        "test": np.asarray(split.test, np.int64),
+        "validation": np.asarray(split.validation, np.int64),
+    }
+    if side is not None and side not in sides:
+        raise InputError(
+            f"side must be 'validation' or 'test', got {side!r}. "
+            "Faces that a model was trained on say nothing about others.",
+            actual=side,
+        )
+    chosen: Side = side or ("test" if sides["test"].size else "validation")
+    if not sides[chosen].size:
+        filled = [name for name, indices in sides.items() if indices.size]
+        advice = f"Judge on {filled[0]!r} instead" if filled else "Choose another protocol"
+        raise DataError(
+            f"expected labelled faces on the {chosen} side of the {split.protocol} protocol, "
+            f"found none. {advice}.",
+            side=chosen,
+        )
+    return chosen, sides[chosen]
+
+
+def _columns(contract: Contract, dataset: Dataset) -> list[int]:
+    """For each of the dataset's labels the model's score column."""
+    if sorted(contract.labels) != sorted(dataset.labels):
+        raise ContractError(
+            f"the model {contract.name!r} reads {', '.join(contract.labels)}, but the dataset "
+            f"{dataset.name!r} is labelled {', '.join(dataset.labels)}. "
+            "Judge the model on a dataset with its own labels.",
+            expected=contract.labels,
+            actual=dataset.labels,
+        )
+    return [contract.labels.index(name) for name in dataset.labels]
+
+
+def _checked(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray[np.float64]:
+    scores = np.asarray(scores, np.float64)
+    fits = scores.shape == shape and bool(np.isfinite(scores).all())
+    if not (fits and (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
+        raise InputError(
+            f"expected scores of shape {shape}, 0 to 1, each row summing to 1, from the model "
+            f"{name!r}; got shape {scores.shape} with row sums "
+            f"{_range(scores)}. Export the model again with `facetell export`.",
+            expected=shape,
+            actual=scores.shape,
+        )
+    return scores
+
+
+def _range(scores: NDArray[np.float64]) -> str:
+    if scores.ndim != 2 or not scores.size:
+        return "undefined"
+    sums = scores.sum(axis=1)
+    return f"{sums.min():.3g} to {sums.max():.3g}"
+
+
+def judge(
+    predictor: Predictor,
+    dataset: Dataset,
+    split: Split,
+    *,
+    side: Side | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Judged:
+    """A model's answers on one side of a split.
+
+    Args:
+        predictor: anything with a contract and a `predict` method.
+        side: `validation` or `test`; by default test if it has faces, else validation.
+        progress: called with (faces done, faces in all) after every batch.
+    """
+    contract = predictor.contract
+    columns = _columns(contract, dataset)
+    chosen, indices = judged_side(split, side)
+    scores, thetas = [], []
+    for start in range(0, len(indices), BATCH):
+        batch = indices[start : start + BATCH]
+        faces = dataset.faces(batch, face_px=contract.face_px, channels=contract.channels)
+        prediction = predictor.predict(faces)
+        shape = (len(batch), len(columns))
+        scores.append(_checked(prediction.scores, shape, contract.name)[:, columns])
+        thetas.append(prediction.theta)
+        if progress:
+            progress(start + len(batch), len(indices))
+    found = [theta for theta in thetas if theta is not None]
+    table = np.concatenate(scores)
+    return Judged(
+        contract=contract,
+        dataset=dataset,
+        split=split,
+        side=chosen,
+        indices=indices,
+        labels=dataset.targets[indices],
+        predicted=table.argmax(axis=1),
+        scores=table,
+        theta=np.concatenate(found) if len(found) == len(thetas) else None,
+    )
+
+
+def write_predictions(judged: Judged, path: str | Path, *, overwrite: bool = False) -> Path:
+    """A CSV file with one row per face: id, label, predicted, correct, one score per emotion.
+
+    Raises:
+        InputError: the file is there and `overwrite` is not set.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"{path} is there already. Choose another name, or overwrite with --force."
+        )
+    names = judged.dataset.labels
+    rows = zip(judged.ids, judged.labels, judged.predicted, judged.scores, strict=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "label", "predicted", "correct", *(f"score_{n}" for n in names)])
+        for id_, label, predicted, scores in rows:
+            row = [id_, names[label], names[predicted], int(label == predicted)]
+            writer.writerow([*row, *(f"{score:.6f}" for score in scores)])
+    return path
