@@ -47,6 +47,8 @@ class Dataset:
         source: what was read, for people.
         licence: terms of the data, one sentence.
         notes: defects met while reading, one sentence each ("3 files could not be opened: ...").
+        stack: (N, S, S) grey uint8 with the pixels of every sample, where they are all in
+            memory at one size; `faces` then copies them instead of reading one by one.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Dataset:
     source: str = ""
     licence: str = ""
     notes: tuple[str, ...] = field(default=())
+    stack: NDArray[np.uint8] | None = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -73,10 +76,14 @@ class Dataset:
         Images of another size are resized by `facetell.faces.crop.whole_face`, the same
         function that `facetell read --detector none` uses.
         """
+        chosen = range(len(self)) if indices is None else [int(i) for i in indices]
+        if self.stack is not None and self.stack.shape[1:] == (face_px, face_px):
+            planes = self.stack[np.asarray(chosen, np.int64)]  # (N, S, S), a copy
+            return np.repeat(planes[..., None], 3, axis=3) if channels == 3 else planes
+
         from facetell.faces.crop import whole_face
         from facetell.tensors import grey
 
-        chosen = range(len(self)) if indices is None else [int(i) for i in indices]
         shape = (len(chosen), face_px, face_px) + ((3,) if channels == 3 else ())
         out = np.empty(shape, np.uint8)
         for row, index in enumerate(chosen):

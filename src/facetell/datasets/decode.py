@@ -1,0 +1,164 @@
+"""Encoded images -> pixels, one at a time or all of a dataset, with the broken ones counted."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from facetell.errors import ImageError
+
+__all__ = ["Encoded", "Pixels", "as_rgb", "decode", "decode_all", "named"]
+
+#: A file, its bytes, or pixels that were never encoded: (H, W) or (H, W, 3) uint8.
+Encoded = Path | bytes | NDArray[np.uint8]
+
+#: Datasets of faces up to this side are held in memory.
+STACK_PX = 96
+STACK_BYTES = 1 << 30
+_CHUNK = 512
+_STARTS: tuple[tuple[bytes, tuple[str, ...]], ...] = (
+    (b"\xff\xd8", ("JPEG",)),
+    (b"\x89PNG", ("PNG",)),
+    (b"RIFF", ("WEBP",)),
+)
+_OTHERS = ("BMP", "GIF", "TIFF", "PPM")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pixels:
+    """What became of a dataset's images.
+
+    Attributes:
+        kept: (N,) indices of the images that could be read, ascending.
+        broken: (index, reason) of the others.
+        stack: (N, S, S) grey uint8 of the kept images, None unless they are all grey,
+            square, of one size and small.
+    """
+
+    kept: NDArray[np.int64]
+    broken: tuple[tuple[int, str], ...]
+    stack: NDArray[np.uint8] | None
+
+
+def decode(source: Encoded) -> NDArray[np.uint8]:
+    """The pixels of one image, upright: (H, W) if it is stored grey, else RGB (H, W, 3).
+
+    Transparent parts become white: drawn characters (FERG) come with empty backgrounds.
+
+    Raises:
+        ImageError: it is empty, truncated or no image.
+    """
+    if isinstance(source, np.ndarray):
+        return source
+    try:
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        with Image.open(io.BytesIO(data), formats=_formats(data)) as upright:
+            ImageOps.exif_transpose(upright, in_place=True)
+            if upright.mode in ("L", "1"):
+                return np.asarray(upright.convert("L"))
+            if upright.has_transparency_data:
+                front = upright.convert("RGBA")
+                white = Image.new("RGBA", front.size, "white")
+                return np.asarray(Image.alpha_composite(white, front).convert("RGB"))
+            return np.asarray(upright.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        name = str(source) if isinstance(source, Path) else f"{len(source)} bytes"
+        raise ImageError(
+            f"expected an image, got {name} that cannot be decoded ({error}). "
+            "Open the file in an image viewer; replace or delete it if it is broken.",
+            source=name,
+        ) from error
+
+
+def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(H, W) or (H, W, 3) -> RGB (H, W, 3)."""
+    return np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+
+
+def decode_all(sources: Sequence[Encoded]) -> Pixels:
+    """Decode every image once: which of them can be read, and the small grey ones' pixels.
+
+    Large images are decoded to find the broken ones and let go again.
+    """
+    stack = _GreyStack(len(sources))
+    broken: list[tuple[int, str]] = []
+    kept: list[int] = []
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(sources), _CHUNK):
+            chunk = sources[start : start + _CHUNK]
+            for index, pixels in enumerate(pool.map(_try_decode, chunk), start):
+                if isinstance(pixels, str):
+                    broken.append((index, pixels))
+                else:
+                    kept.append(index)
+                    stack.add(pixels)
+    return Pixels(kept=np.array(kept, np.int64), broken=tuple(broken), stack=stack.filled())
+
+
+def named(count: int, names: Sequence[str], what: str) -> str:
+    """A note: how many, what, and the first names.
+
+    >>> named(2, ["a.png", "b.png"], "files are empty")
+    '2 files are empty: a.png, b.png'
+    """
+    shown = ", ".join(names[:5]) + (", ..." if count > 5 else "")
+    return f"{count} {what}: {shown}"
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    """Pillow tries its formats one after another; naming the one saves half the time."""
+    return next((kinds for start, kinds in _STARTS if data.startswith(start)), _OTHERS)
+
+
+def _try_decode(source: Encoded) -> NDArray[np.uint8] | str:
+    try:
+        return decode(source)
+    except ImageError as error:
+        return str(error)
+
+
+class _GreyStack:
+    """Grows while every image is grey, square, small and of the first one's size."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.rows: NDArray[np.uint8] | None = None
+        self.count = 0
+        self.fits = True
+
+    def add(self, pixels: NDArray[np.uint8]) -> None:
+        if not self.fits:
+            return
+        plane = _grey_plane(pixels)
+        if plane is None or not self._takes(plane):
+            self.fits, self.rows = False, None
+            return
+        if self.rows is None:
+            self.rows = np.empty((self.capacity, *plane.shape), np.uint8)
+        self.rows[self.count] = plane
+        self.count += 1
+
+    def _takes(self, plane: NDArray[np.uint8]) -> bool:
+        if self.rows is not None:
+            return plane.shape == self.rows.shape[1:]
+        height, width = plane.shape
+        return height == width <= STACK_PX and self.capacity * plane.size <= STACK_BYTES
+
+    def filled(self) -> NDArray[np.uint8] | None:
+        return None if self.rows is None else self.rows[: self.count]
+
+
+def _grey_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    if pixels.ndim == 2:
+        return pixels
+    first = pixels[..., 0]
+    is_grey = np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2])
+    return first if is_grey else None

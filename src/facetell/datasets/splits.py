@@ -1,0 +1,277 @@
+"""Who trains, who chooses, who judges: the protocols, and the side that may be resampled.
+
+Near-copies and subjects are kept on one side; oversampling takes a `TrainSide` and nothing
+else, and only `split` makes one, so that no copy of a training face can reach the test side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facetell.datasets.sample import Dataset
+from facetell.errors import DataError, InputError
+
+__all__ = ["Protocol", "Split", "TrainSide", "oversample", "split"]
+
+Protocol = Literal["official", "clean", "random-80-10-10"]
+Progress = Callable[[str, float], None]
+
+_SIDES = ("train", "validation", "test")
+_HOLD_OUT = 0.1
+_TOKEN = object()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainSide:
+    """The samples a model may be fitted to; made by `split` only.
+
+    Attributes:
+        dataset: where the samples are.
+        indices: (M,) int64 into the dataset; repeated ones are oversampled.
+    """
+
+    dataset: Dataset
+    indices: NDArray[np.int64]
+    _token: object = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self._token is not _TOKEN:
+            raise InputError(
+                "a TrainSide is expected to come from split(dataset, protocol), got a direct "
+                "call. Split first: resampling before the split puts copies of training "
+                "faces on the test side."
+            )
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """(M,) label indices."""
+        return self.dataset.targets[self.indices]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """A dataset taken apart.
+
+    Attributes:
+        dataset: what was split.
+        protocol: how.
+        train: the samples to fit to.
+        validation: (V,) int64 indices, to choose by.
+        test: (E,) int64 indices, to judge by; empty where the dataset keeps its test faces.
+        removed: samples on no side.
+        seed: of the random choices.
+        held_out: the validation side was taken from training, as the dataset has none.
+        groups: (N,) int64, equal for samples that must share a side; None where not needed.
+    """
+
+    dataset: Dataset
+    protocol: Protocol
+    train: TrainSide
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+    removed: int
+    seed: int
+    held_out: bool = False
+    groups: NDArray[np.int64] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-ready: protocol, seed, and the class counts of each side."""
+        sides = {"train": self.train.indices, "validation": self.validation, "test": self.test}
+        return {
+            "dataset": self.dataset.name,
+            "protocol": self.protocol,
+            "seed": self.seed,
+            "counts": {side: len(indices) for side, indices in sides.items()},
+            "classes": {side: self._classes(indices) for side, indices in sides.items()},
+            "removed": self.removed,
+            "validation_held_out_of_train": self.held_out,
+            "groups": None if self.groups is None else len(np.unique(self.groups)),
+        }
+
+    def _classes(self, indices: NDArray[np.int64]) -> dict[str, int]:
+        labels = self.dataset.labels
+        counts = np.bincount(self.dataset.targets[indices], minlength=len(labels))
+        return dict(zip(labels, counts.tolist(), strict=True))
+
+
+def split(
+    dataset: Dataset,
+    protocol: Protocol = "official",
+    *,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Split:
+    """The dataset's samples on three sides that share no photograph and no person.
+
+    Args:
+        dataset: what to split.
+        protocol: `official`: the dataset's own sides (near-copies across them included);
+            `clean`: as official, less the validation faces with a near-copy in train and the
+            test faces with one in train or validation; `random-80-10-10`: whole groups drawn
+            anew. A group is a subject where every sample has one, else a set of near-copies.
+            Without a validation side, a tenth of train is held out by whole groups.
+        seed: of the random choices.
+        progress: called with a phase and its share done, 0-1.
+
+    Raises:
+        InputError: an unknown protocol.
+        DataError: `official` or `clean` on data without sides, or too few groups.
+
+    Example:
+        parts = split(dataset, "clean")
+    """
+    if protocol not in get_args(Protocol):
+        raise InputError(
+            f"protocol must be one of {', '.join(get_args(Protocol))}, got {protocol!r}.",
+            actual=protocol,
+        )
+    if protocol == "random-80-10-10":
+        return _random(dataset, seed, progress)
+    sides = _own_sides(dataset, protocol)
+    held_out = not (sides == 1).any()
+    groups = _groups(dataset, progress) if held_out or protocol == "clean" else None
+    if held_out:
+        assert groups is not None
+        sides = _hold_out(sides, dataset.targets, groups, seed)
+    if protocol == "clean":
+        assert groups is not None
+        sides = _without_copies(sides, groups)
+    return _split(dataset, protocol, sides, seed, held_out, groups)
+
+
+def oversample(side: TrainSide, *, seed: int) -> TrainSide:
+    """A train side on which every class is as frequent as the largest one.
+
+    Every sample stays; those of smaller classes are repeated, as evenly as possible.
+
+    Args:
+        side: made by `split`.
+        seed: which samples are repeated once more than the others.
+
+    Raises:
+        InputError: anything but a TrainSide.
+    """
+    if not isinstance(side, TrainSide):
+        raise InputError(
+            f"oversample takes the train side of a split, got {type(side).__name__}. "
+            "Call oversample(split(dataset).train, seed=0): unsplit data cannot be resampled.",
+            actual=type(side).__name__,
+        )
+    rng = np.random.default_rng(seed)
+    targets = side.targets
+    largest = int(np.bincount(targets).max())
+    chosen = [
+        _repeated(side.indices[targets == label], largest, rng) for label in np.unique(targets)
+    ]
+    return TrainSide(dataset=side.dataset, indices=np.concatenate(chosen), _token=_TOKEN)
+
+
+def _repeated(indices: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    times, rest = divmod(size, len(indices))
+    extra = rng.choice(indices, rest, replace=False)
+    return np.concatenate([np.repeat(indices, times), extra])
+
+
+def _own_sides(dataset: Dataset, protocol: str) -> NDArray[np.int64]:
+    """(N,) 0 train, 1 validation, 2 test, -1 none."""
+    index: dict[str | None, int] = {name: i for i, name in enumerate(_SIDES)}
+    sides = np.array([index.get(sample.side, -1) for sample in dataset.samples], np.int64)
+    if not (sides == 0).any():
+        raise DataError(
+            f"protocol {protocol!r} needs the dataset's own training side, but {dataset.name} "
+            "has none. Use random-80-10-10, or sort the data into train/, val/ and test/.",
+            protocol=protocol,
+        )
+    return sides
+
+
+def _groups(dataset: Dataset, progress: Progress | None) -> NDArray[np.int64]:
+    """(N,) the same number for samples of one subject, or else of one photograph."""
+    subjects = [sample.subject for sample in dataset.samples]
+    if all(subject is not None for subject in subjects):
+        numbers: dict[str | None, int] = {}
+        return np.array([numbers.setdefault(s, len(numbers)) for s in subjects], np.int64)
+    from facetell.datasets.duplicates import cached_near_copies
+
+    return cached_near_copies(dataset.faces(), progress).groups
+
+
+def _without_copies(sides: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The sides less what shares a group with an earlier side (train < validation < test)."""
+    _, group = np.unique(groups, return_inverse=True)
+    first = np.full(group.max() + 1, len(_SIDES))
+    placed = sides >= 0
+    np.minimum.at(first, group[placed], sides[placed])
+    return np.where(sides > first[group], -1, sides)
+
+
+def _hold_out(
+    sides: NDArray[np.int64], targets: NDArray[np.int64], groups: NDArray[np.int64], seed: int
+) -> NDArray[np.int64]:
+    train = np.flatnonzero(sides == 0)
+    drawn = _draw(targets[train], groups[train], (1 - _HOLD_OUT, _HOLD_OUT), seed)
+    out = sides.copy()
+    out[train[drawn == 1]] = 1
+    return out
+
+
+def _random(dataset: Dataset, seed: int, progress: Progress | None) -> Split:
+    groups = _groups(dataset, progress)
+    sides = _draw(dataset.targets, groups, (0.8, 0.1, 0.1), seed)
+    return _split(dataset, "random-80-10-10", sides, seed, False, groups)
+
+
+def _draw(
+    targets: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int
+) -> NDArray[np.int64]:
+    """(N,) sides for whole groups: large groups first, each to the side that lacks it most."""
+    _, group = np.unique(groups, return_inverse=True)
+    counts = np.zeros((group.max() + 1, targets.max() + 1))  # (G, K)
+    np.add.at(counts, (group, targets), 1)
+    if len(counts) < len(shares):
+        raise DataError(
+            f"expected at least {len(shares)} subjects or groups of near-copies to share out, "
+            f"got {len(counts)}. Add data, or use the dataset's own sides.",
+            actual=len(counts),
+        )
+    order = np.random.default_rng(seed).permutation(len(counts))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    wanted = np.outer(shares, counts.sum(axis=0))  # (sides, K)
+    scale = 1 / np.maximum(wanted, 1e-9)
+    lacking = wanted.copy()
+    side_of_group = np.empty(len(counts), np.int64)
+    for g in order:
+        side = int(((lacking * scale) @ counts[g]).argmax())
+        side_of_group[g] = side
+        lacking[side] -= counts[g]
+    return side_of_group[group]
+
+
+def _split(
+    dataset: Dataset,
+    protocol: Protocol,
+    sides: NDArray[np.int64],
+    seed: int,
+    held_out: bool,
+    groups: NDArray[np.int64] | None,
+) -> Split:
+    train, validation, test = (np.flatnonzero(sides == side) for side in range(3))
+    return Split(
+        dataset=dataset,
+        protocol=protocol,
+        train=TrainSide(dataset=dataset, indices=train, _token=_TOKEN),
+        validation=validation,
+        test=test,
+        removed=int((sides < 0).sum()),
+        seed=seed,
+        held_out=held_out,
+        groups=groups,
+    )
