@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from facetell.errors import ImageError, require
 
@@ -175,7 +175,7 @@ def _decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
             return _to_rgb(_upright(image))
     except (ImageError, ImportError):
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(
             f"{name}: {_EXPECTED}, got {len(data):,} bytes that are none of these. "
             "Check that the file is an image and was copied whole.",
