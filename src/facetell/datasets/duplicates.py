@@ -112,7 +112,8 @@ def _reduction(target: int, source: int) -> NDArray[np.float32]:
     low, high = edges[:-1, None], edges[1:, None]
     x = np.arange(source)[None]
     share = np.clip(np.minimum(high, x + 1) - np.maximum(low, x), 0, None)
-    return (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights: NDArray[np.float32] = (share / share.sum(axis=1, keepdims=True)).astype(np.float32)
+    return weights
 
 
 def _similar(
