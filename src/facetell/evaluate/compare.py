@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from facetell.errors import InputError
 from facetell.evaluate import metrics
-from facetell.evaluate.evaluation import Measure
+from facetell.evaluate.evaluation import Measure, clusters
 from facetell.evaluate.judged import Judged
 
 __all__ = ["Comparison", "compare"]
@@ -80,8 +80,8 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
     """McNemar's test of two models that were judged on the same faces.
 
     Args:
-        groups: one value per sample of the dataset; samples with the same value are redrawn
-            together for the interval. The test itself takes the faces as independent.
+        groups: as for `evaluate`, for the interval; the test itself takes the faces as
+            independent.
 
     Raises:
         InputError: the faces, their order or their labels differ.
@@ -98,7 +98,7 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
     low, high = metrics.bootstrap_interval(
         np.stack([apart, np.ones(len(a))], axis=1),
         lambda sums: sums[:, 0] / sums[:, 1],
-        groups=None if groups is None else np.asarray(groups)[a.indices],
+        groups=clusters(a, groups),
         seed=seed,
     )
     return Comparison(

@@ -31,6 +31,8 @@ METRICS = (
     "brier",
 )
 BINS = 15
+#: Fewer groups than this cannot be redrawn in a way that tells anything.
+FEWEST_GROUPS = 20
 
 #: What the report and the JSON repeat of the model's contract.
 CONTRACT_FACTS = (
@@ -123,7 +125,7 @@ class Evaluation:
         calibration_floor: the calibration error that a perfectly calibrated model with these
             scores would show by chance, 0-1.
         baseline: the majority class.
-        removed: faces that the protocol took out of the judged side.
+        removed: faces of the dataset that the protocol put on no side.
         data: fingerprint of the dataset.
         split: the protocol's own description of the sides.
         contract: facts from the model's contract.
@@ -192,7 +194,7 @@ class Evaluation:
         dataset, split, n = judged.dataset, judged.split, len(judged)
         confusion = metrics.confusion_matrix(judged.labels, judged.predicted, len(dataset.labels))
         bins = metrics.reliability(judged.confidence, judged.correct, BINS)
-        own = None if groups is None else np.asarray(groups)[judged.indices]
+        own = clusters(judged, groups)
         draws = _redraw(judged, bins, own, seed)
         return cls(
             model=judged.contract.name,
@@ -207,13 +209,13 @@ class Evaluation:
             reliability=_bins(bins),
             calibration_floor=_calibration_floor(judged.confidence, bins, seed),
             baseline=_baseline(judged),
-            removed=_removed(judged),
+            removed=split.removed,
             data=_fingerprint(dataset),
             split=dict(split.describe()),
             contract=_facts(judged.contract),
             clusters=n if own is None else len(np.unique(own)),
             seed=seed,
-            notes=_notes(judged, confusion),
+            notes=_notes(judged, confusion, clustered=own is not None),
         )
 
 
@@ -234,7 +236,8 @@ def evaluate(
         side: `validation` or `test`; by default test if it has faces, else validation.
         seed: of the bootstrap behind the intervals.
         groups: one value per sample of the dataset; samples with the same value (near-copies of
-            one photo, faces of one person) are redrawn together.
+            one photo, faces of one person) are redrawn together. By default the groups that
+            the split was made with, if any.
         progress: called with (faces done, faces in all) after every batch.
 
     Example:
@@ -256,6 +259,13 @@ def _class_dict(score: ClassScore) -> dict[str, Any]:
 def _class_score(values: dict[str, Any]) -> ClassScore:
     measures = {name: values[name] for name in ("recall", "precision", "f1")}
     return ClassScore(**{**values, **{name: m and Measure(**m) for name, m in measures.items()}})
+
+
+def clusters(judged: Judged, groups: ArrayLike | None) -> NDArray[Any] | None:
+    """(N,) groups of the judged faces, None where there are none or too few to redraw."""
+    chosen = judged.split.groups if groups is None else np.asarray(groups)
+    own = None if chosen is None else chosen[judged.indices]
+    return None if own is None or len(np.unique(own)) < FEWEST_GROUPS else own
 
 
 class _Draws(NamedTuple):
@@ -386,10 +396,6 @@ def _baseline(judged: Judged) -> Baseline:
     )
 
 
-def _removed(judged: Judged) -> int:
-    return int(np.size(judged.split.removed))
-
-
 def _fingerprint(dataset: Dataset) -> dict[str, Any]:
     from facetell.datasets.fingerprint import fingerprint
 
@@ -400,7 +406,7 @@ def _facts(contract: Contract) -> dict[str, Any]:
     return {name: getattr(contract, name) for name in CONTRACT_FACTS}
 
 
-def _notes(judged: Judged, confusion: NDArray[np.int64]) -> tuple[str, ...]:
+def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> tuple[str, ...]:
     trained, used = judged.contract.protocol, judged.split.protocol
     support = confusion.sum(axis=1)
     missing = [name for name, n in zip(judged.dataset.labels, support, strict=True) if n == 0]
@@ -420,10 +426,11 @@ def _notes(judged: Judged, confusion: NDArray[np.int64]) -> tuple[str, ...]:
             f"The model was trained under the protocol {trained or 'unknown'!r} and is judged "
             f"under {used!r}: it may have been trained on faces that it is judged on."
         )
-    if used.startswith("leaky"):
+    if judged.split.groups is not None and not clustered:
+        groups = len(np.unique(judged.split.groups[judged.indices]))
         notes.append(
-            "This protocol puts copies of training faces on the judged side: the numbers say how "
-            "much a leak is worth, not how good the model is."
+            f"The judged faces come from only {groups} people or groups of near-copies: the "
+            "intervals do not express the differences between them."
         )
     if missing:
         notes.append(

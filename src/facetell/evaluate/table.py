@@ -33,7 +33,7 @@ def show_interval(name: str, measure: Measure) -> str:
 
 def subject(evaluation: Evaluation) -> str:
     """What was judged, in one line: data, protocol, side, number of faces."""
-    removed = f" ({evaluation.removed:,} removed)" if evaluation.removed else ""
+    removed = f" ({evaluation.removed:,} kept out)" if evaluation.removed else ""
     return (
         f"{evaluation.dataset}, protocol {evaluation.protocol}, "
         f"{evaluation.side} side: {evaluation.n:,} faces{removed}"

@@ -1,1 +1,1 @@
-""""""
+"""Evaluations as files for people."""

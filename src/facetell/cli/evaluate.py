@@ -1,0 +1,152 @@
+"""facetell evaluate: judge a model on labelled faces."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from facetell.predictor import Predictor
+
+__all__ = ["evaluate"]
+
+
+@click.command(
+    epilog="""\b
+Example:
+  facetell evaluate facetell-small --data fer2013.csv --report report.html
+"""
+)
+@click.argument("model")
+@click.option("--data", "data", required=True, help="Dataset: a CSV or Parquet file or a folder.")
+@click.option(
+    "--protocol",
+    type=click.Choice(["official", "clean", "random-80-10-10"]),
+    default="official",
+    show_default=True,
+    help="How training, validation and test faces are kept apart.",
+)
+@click.option(
+    "--side",
+    type=click.Choice(["validation", "test"]),
+    help="Side to judge on.  [default: test, or validation where there are no test faces]",
+)
+@click.option("--against", metavar="MODEL", help="Second model for a paired (McNemar) test.")
+@click.option(
+    "--flip/--no-flip", default=None, help="Average with the mirror image.  [default: the model's]"
+)
+@click.option("--seed", default=0, show_default=True, help="Of the split and of the bootstrap.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads of the ONNX runtime.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write HTML.")
+@click.option(
+    "--faces/--no-faces",
+    default=True,
+    show_default=True,
+    help="Show dataset faces in the report; without them it can be shared.",
+)
+@click.option(
+    "--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write answers as CSV."
+)
+@click.option("--force", is_flag=True, help="Overwrite files.")
+def evaluate(
+    model: str,
+    data: str,
+    protocol: Any,
+    side: Any,
+    against: str | None,
+    flip: bool | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+    report: Path | None,
+    faces: bool,
+    predictions: Path | None,
+    force: bool,
+) -> None:
+    """Judge MODEL on labelled faces.
+
+    MODEL is a bundled model's name, an ONNX file, or the folder of a training run. Every number
+    comes with its 95 % interval, its protocol, and what always giving the commonest answer scores.
+    """
+    from facetell.datasets import open_dataset
+    from facetell.datasets.splits import split
+    from facetell.evaluate.compare import compare
+    from facetell.evaluate.evaluation import Evaluation
+    from facetell.evaluate.judged import judge, write_predictions
+    from facetell.evaluate.table import as_table
+    from facetell.report.html import write_report
+
+    _refuse_overwriting([path for path in (report, predictions) if path], force)
+    predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
+    dataset = open_dataset(data)
+    parts = split(dataset, protocol, seed=seed)
+    answers = [
+        judge(predictor, dataset, parts, side=side, progress=_progress(predictor.contract.name))
+        for predictor in predictors
+    ]
+    evaluations = [Evaluation.of(judged, seed=seed) for judged in answers]
+    comparison = compare(*answers, seed=seed) if against is not None else None
+    if as_json:
+        found = {**evaluations[0].to_dict(), "against": None, "comparison": None}
+        if comparison:
+            found |= {"against": evaluations[1].to_dict(), "comparison": comparison.to_dict()}
+        click.echo(json.dumps(found, allow_nan=False))
+    else:
+        click.echo("\n\n".join(as_table(evaluation) for evaluation in evaluations))
+        click.echo(f"\n{comparison.sentence()}" if comparison else "", nl=bool(comparison))
+    for note in evaluations[0].notes:
+        click.echo(f"Note: {note}", err=True)
+    if report:
+        shown = answers[0] if faces else None
+        write_report(evaluations[0], report, judged=shown, comparison=comparison, overwrite=force)
+        click.echo(f"Report: {report}", err=True)
+    if predictions:
+        write_predictions(answers[0], predictions, overwrite=force)
+        click.echo(f"Predictions: {predictions}", err=True)
+
+
+def _refuse_overwriting(paths: list[Path], force: bool) -> None:
+    """Fail before minutes of work, not after."""
+    from facetell.errors import InputError
+
+    for path in paths:
+        if path.exists() and not force:
+            raise InputError(
+                f"{path} is there already. Choose another name, or overwrite with --force."
+            )
+        if not path.absolute().parent.is_dir():
+            raise InputError(
+                f"expected the folder {path.absolute().parent} for {path.name}, found none. "
+                "Create it first."
+            )
+
+
+def _load(name: str, flip: bool | None, threads: int | None) -> Predictor:
+    """A training run's folder needs PyTorch; everything else runs without."""
+    if Path(name).is_dir():
+        from facetell.errors import require
+
+        require("torch", extra="train", purpose="judging a training run")
+        from facetell.train.predictor import load_run
+
+        return load_run(name, flip=flip)
+    from facetell.runtime.session import load
+
+    return load(name, threads=threads, flip=flip)
+
+
+def _progress(name: str) -> Callable[[int, int], None] | None:
+    """A line on stderr that counts faces; nothing where stderr is not a terminal."""
+    if not sys.stderr.isatty():
+        return None
+
+    def show(done: int, total: int) -> None:
+        click.echo(f"\r{name}: {done:,} of {total:,} faces", err=True, nl=done == total)
+
+    return show
