@@ -1,0 +1,403 @@
+"""The training loop, from a recipe and a dataset to a run folder.
+
+A run folder holds:
+    run.json            resolved recipe, versions, seed, data fingerprint, split
+    last.safetensors    weights, averaged weights, optimiser, history: what --resume needs
+    best.safetensors    averaged weights of the epoch that was best on validation
+    metrics.csv         one line per epoch
+    logs/               the same for TensorBoard
+    model.safetensors   the finished model: selected weights, SVM, calibration, contract
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import lightning_fabric as lightning
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from tensorboardX import SummaryWriter
+from torch import Tensor
+
+from facetell.contract import Contract
+from facetell.datasets.fingerprint import fingerprint
+from facetell.datasets.sample import Dataset
+from facetell.datasets.splits import Split, oversample, split
+from facetell.errors import TrainingError
+from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
+from facetell.model.hybrid import Hybrid, build_model, describe
+from facetell.model.svm import squared_hinge
+from facetell.recipe import Recipe, recipe_from_dict
+from facetell.train.augment import mix_up
+from facetell.train.batches import TrainingFaces
+from facetell.train.checkpoint import (
+    flat_optimiser,
+    load_checkpoint,
+    restore_optimiser,
+    save_checkpoint,
+    write_atomically,
+)
+from facetell.train.finish import finish
+from facetell.train.predictor import TorchPredictor
+
+__all__ = ["COLUMNS", "Progress", "make_contract", "train"]
+
+COLUMNS = (
+    "epoch", "learning_rate", "loss", "validation_accuracy", "validation_balanced_accuracy",
+    "faces_per_s", "outside_share", "seconds",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Whom to tell: `step(epoch, step, steps, loss)`, `epoch(row)`, `say(text)`."""
+
+    step: Callable[[int, int, int, float], None] = lambda *_: None
+    epoch: Callable[[dict[str, float]], None] = lambda _: None
+    say: Callable[[str], None] = lambda _: None
+
+
+def train(
+    recipe: Recipe,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    progress: Progress | None = None,
+) -> TorchPredictor:
+    """Train by the recipe and write the run folder.
+
+    Args:
+        recipe: what to train and how; its seed decides everything random.
+        dataset: faces with labels; split by `recipe.data.protocol`.
+        folder: the run folder; new, or with `resume` an interrupted run of this recipe.
+        resume: continue after the last finished epoch.
+        accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
+        progress: called after each step and epoch.
+
+    Returns:
+        The finished model, ready to judge.
+
+    Raises:
+        TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
+            from the first epoch on.
+    """
+    progress = progress or Progress()
+    fabric = lightning.Fabric(
+        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
+    )
+    fabric.launch()
+    torch.manual_seed(recipe.train.seed)
+    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
+    contract = make_contract(recipe, dataset, parts)
+    if fabric.is_global_zero:
+        _open_folder(folder, recipe, contract, dataset, resume=resume)
+    side = parts.train
+    if recipe.data.oversample:
+        side = oversample(side, seed=recipe.train.seed)
+    faces = TrainingFaces(side, recipe, contract)
+    judge = _Judge(dataset, parts.validation, contract)
+    progress.say(
+        f"{len(faces):,} training faces, {len(parts.validation):,} validation faces, "
+        f"{describe(recipe.model)}"
+    )
+
+    network = build_model(recipe.model, len(contract.labels), recipe.train)
+    averaged = build_model(recipe.model, len(contract.labels), recipe.train)
+    averaged.load_state_dict(network.state_dict())
+    averaged.to(fabric.device)
+    model, optimiser = fabric.setup(
+        network.to(memory_format=torch.channels_last), _optimiser(network, recipe)
+    )
+    history: list[dict[str, float]] = []
+    if resume and (folder / "last.safetensors").exists():
+        history = _restore(folder, network, averaged, optimiser)
+        progress.say(f"resumed after epoch {len(history)} of {recipe.train.epochs}")
+    steps = faces.steps()
+    total = steps * recipe.train.epochs
+    writer = SummaryWriter(str(folder / "logs"), purge_step=len(history)) if (
+        fabric.is_global_zero) else None  # fmt: skip
+
+    for epoch in range(len(history), recipe.train.epochs):
+        torch.manual_seed(_epoch_seed(recipe.train.seed, epoch, fabric.global_rank))  # dropout
+        model.train()
+        clock = _Clock()
+        losses = 0.0
+        rate = 0.0
+        batches = faces.epoch(epoch, rank=fabric.global_rank, processes=fabric.world_size)
+        for step, (x, targets, generator) in enumerate(clock.outside(batches)):
+            x, others, share = mix_up(x, targets, recipe.augment.mixup, generator)
+            x, targets, others = fabric.to_device((x, targets, others))
+            rate = learning_rate(recipe, epoch * steps + step, total)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+
+            optimiser.zero_grad()
+            margins = model(x).margins
+            loss = share * _loss(margins, targets, recipe)
+            if share < 1:
+                loss = loss + (1 - share) * _loss(margins, others, recipe)
+            fabric.backward(loss)
+            if recipe.train.clip_norm:
+                fabric.clip_gradients(
+                    model, optimiser, max_norm=recipe.train.clip_norm, error_if_nonfinite=False
+                )
+            optimiser.step()  # <- here it learns
+
+            _average(averaged, network, recipe.train.ema, epoch * steps + step)
+            losses += float(loss.detach())
+            progress.step(epoch, step + 1, steps, losses / (step + 1))
+        seconds = clock.seconds()
+        row = {
+            "epoch": epoch + 1,
+            "learning_rate": rate,
+            "loss": losses / steps,
+            **judge(averaged),
+            "faces_per_s": steps * recipe.train.batch_size / seconds,
+            "outside_share": clock.outside_s / seconds,
+            "seconds": clock.seconds(),
+        }
+        history.append(row)
+        if not math.isfinite(row["loss"]):
+            _write_metrics(folder, history)
+            raise TrainingError(
+                f"the loss of epoch {epoch + 1} is {row['loss']}: this recipe does not train. "
+                "Lower train.learning_rate, or see the recipe's header.",
+                history=history,
+            )
+        if fabric.is_global_zero:
+            _save_epoch(folder, network, averaged, optimiser, history)
+            assert writer is not None
+            for name in COLUMNS[1:]:
+                writer.add_scalar(name, row[name], epoch + 1)
+            writer.flush()
+        progress.epoch(row)
+        fabric.barrier()
+
+    if writer is not None:
+        writer.close()
+    best, _ = load_checkpoint(folder / "best.safetensors")
+    averaged.load_state_dict(best)
+    averaged.cpu()
+    return finish(
+        averaged, recipe, contract, dataset, parts, folder,
+        write=fabric.is_global_zero, say=progress.say,
+    )  # fmt: skip
+
+
+def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
+    """What a model trained by this recipe on these faces promises, before it is trained."""
+    channels = recipe.model.channels
+    return Contract(
+        name=recipe.name,
+        labels=dataset.labels,
+        face_px=recipe.model.face_px,
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        sequence=recipe.model.sequence,
+        recipe=recipe.name,
+        architecture=describe(recipe.model),
+        protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
+        f"calibrated on {len(parts.validation):,} validation faces",
+        data=fingerprint(dataset),
+        licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
+    )
+
+
+def learning_rate(recipe: Recipe, step: int, total: int) -> float:
+    """The rate at a step: linear warm-up, then half a cosine to zero (or constant)."""
+    peak = recipe.train.learning_rate
+    if recipe.train.schedule == "constant":
+        return peak
+    warm = max(1, round(recipe.train.warmup * total))
+    if step < warm:
+        return peak * (step + 1) / warm
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    if recipe.model.head == "svm":
+        return squared_hinge(margins, targets)
+    return F.cross_entropy(margins, targets, label_smoothing=recipe.train.label_smoothing)
+
+
+def _optimiser(network: Hybrid, recipe: Recipe) -> torch.optim.Optimizer:
+    """L2 on weights; biases and normalisation are left alone."""
+    weights = [p for p in network.parameters() if p.ndim > 1]
+    others = [p for p in network.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": weights, "weight_decay": recipe.train.l2},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if recipe.train.optimiser == "adam":
+        return torch.optim.Adam(groups, lr=recipe.train.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.train.learning_rate, momentum=0.9, nesterov=True)
+
+
+@torch.no_grad()
+def _average(averaged: Hybrid, network: Hybrid, decay: float, step: int) -> None:
+    """Exponential moving average of weights and statistics, warm-started."""
+    keep = min(decay, (1 + step) / (10 + step)) if decay else 0.0
+    ours = averaged.state_dict().values()
+    theirs = network.state_dict().values()
+    floats = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.is_floating_point()]
+    torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - keep)
+
+
+class _Judge:
+    """Accuracy on the validation faces, with flip, of the averaged weights."""
+
+    def __init__(
+        self, dataset: Dataset, indices: NDArray[np.int64], contract: Contract
+    ) -> None:
+        self.contract = contract
+        self.targets = dataset.targets[indices]
+        self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
+
+    def __call__(self, network: Hybrid) -> dict[str, float]:
+        predicted = TorchPredictor(network, self.contract).predict(self.faces).margins.argmax(1)
+        confusion = confusion_matrix(self.targets, predicted, len(self.contract.labels))
+        return {
+            "validation_accuracy": float(accuracy(confusion)),
+            "validation_balanced_accuracy": float(balanced_accuracy(confusion)),
+        }
+
+
+class _Clock:
+    """Seconds in all, and seconds spent waiting for batches (outside the model)."""
+
+    def __init__(self) -> None:
+        self.start = time.perf_counter()
+        self.outside_s = 0.0
+
+    def outside(self, batches: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            before = time.perf_counter()
+            batch = next(batches, None)
+            self.outside_s += time.perf_counter() - before
+            if batch is None:
+                return
+            yield batch
+
+    def seconds(self) -> float:
+        return time.perf_counter() - self.start
+
+
+def _epoch_seed(*numbers: int) -> int:
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint32)[0])
+
+
+def _open_folder(
+    folder: Path, recipe: Recipe, contract: Contract, dataset: Dataset, *, resume: bool
+) -> None:
+    record = folder / "run.json"
+    if record.exists() and not resume:
+        raise TrainingError(
+            f"expected a new folder for the run, got {folder}, which holds one. "
+            f"Continue it with --resume {folder}, or choose another with --out."
+        )
+    if resume and record.exists():
+        before = json.loads(record.read_text())
+        if before["recipe"] != recipe.to_dict() or before["data"] != contract.data:
+            raise TrainingError(
+                f"the run in {folder} was started with another recipe or other data. "
+                "Give the same --data, or start a new run."
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "recipe": recipe.to_dict(),
+        "seed": recipe.train.seed,
+        "data": contract.data,
+        "data_source": dataset.source,
+        "protocol": contract.protocol,
+        "versions": _versions(),
+        "commit": _commit(),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+    }
+    write_atomically(record, json.dumps(about, indent=2) + "\n")
+
+
+def _versions() -> dict[str, str]:
+    names = ("facetell", "torch", "lightning-fabric", "numpy")
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed as a package"
+    return found
+
+
+def _commit() -> str:
+    here = Path(__file__).parent
+    asked = subprocess.run(
+        ["git", "-C", str(here), "describe", "--always", "--dirty"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return asked.stdout.strip() or "unknown"
+
+
+def _restore(
+    folder: Path, network: Hybrid, averaged: Hybrid, optimiser: Any
+) -> list[dict[str, float]]:
+    tensors, state = load_checkpoint(folder / "last.safetensors")
+    network.load_state_dict(_named(tensors, "network."))
+    averaged.load_state_dict(_named(tensors, "averaged."))
+    restore_optimiser(optimiser, tensors)
+    return list(state["history"])
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _save_epoch(
+    folder: Path, network: Hybrid, averaged: Hybrid, optimiser: Any,
+    history: list[dict[str, float]],
+) -> None:  # fmt: skip
+    scores = [row["validation_accuracy"] for row in history]
+    if scores[-1] >= max(scores):
+        save_checkpoint(folder / "best.safetensors", averaged.state_dict(), {"epoch": len(history)})
+    _write_metrics(folder, history)
+    tensors = {f"network.{n}": t for n, t in network.state_dict().items()}
+    tensors |= {f"averaged.{n}": t for n, t in averaged.state_dict().items()}
+    tensors |= flat_optimiser(optimiser)
+    save_checkpoint(folder / "last.safetensors", tensors, {"history": history})
+
+
+def _write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows(history)
+    write_atomically(folder / "metrics.csv", text.getvalue())
+
+
+def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
+    """The recipe and the data source of an interrupted run.
+
+    Raises:
+        TrainingError: no run there.
+    """
+    record = folder / "run.json"
+    if not record.is_file():
+        raise TrainingError(f"expected a training run (with run.json) at {folder}, found none.")
+    about = json.loads(record.read_text())
+    return recipe_from_dict(about["recipe"]), str(about["data_source"])
