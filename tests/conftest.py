@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+
+from facetell.contract import METADATA_KEY, Contract
 
 
 @pytest.fixture(autouse=True)
@@ -20,3 +23,67 @@ def _seeds() -> None:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
+def write_tiny_model(
+    path: Path, *, face_px: int = 48, channels: int = 1, theta: bool = True, **values: object
+) -> Path:
+    """An ONNX file with the interface of a trained model: one linear layer, random weights."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper, numpy_helper
+
+    settings = {"mean": (0.5,) * channels, "std": (0.25,) * channels, "score_scale": 2.0}
+    contract = Contract(
+        name=path.stem, face_px=face_px, channels=channels, **{**settings, **values}
+    )
+    rng = np.random.default_rng(7)
+    inputs, labels = contract.window * channels * face_px**2, len(contract.labels)
+    weights = rng.normal(0, 1 / np.sqrt(inputs), (inputs, labels)).astype(np.float32)
+    turns = rng.normal(0, 0.1 / np.sqrt(inputs), (inputs, 6)).astype(np.float32)
+    identity = np.array([1, 0, 0, 0, 1, 0], np.float32)
+    constants = {
+        "weights": weights,
+        "bias": rng.normal(0, 0.1, labels).astype(np.float32),
+        "scale": np.array(contract.score_scale, np.float32),
+        "turns": turns,
+        "identity": identity,
+        "theta_shape": np.array([-1, 1, 2, 3], np.int64),
+    }
+    nodes = [
+        helper.make_node("Flatten", ["faces"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["margins"]),
+        helper.make_node("Mul", ["margins", "scale"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
+    ]
+    outputs = {"margins": ["batch", labels], "scores": ["batch", labels]}
+    if theta:
+        nodes += [
+            helper.make_node("Gemm", ["flat", "turns", "identity"], ["six"]),
+            helper.make_node("Reshape", ["six", "theta_shape"], ["theta"]),
+        ]
+        outputs["theta"] = ["batch", 1, 2, 3]
+    used = {name for node in nodes for name in node.input}
+    shape = ["batch", contract.window, channels, face_px, face_px]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
+        [numpy_helper.from_array(v, n) for n, v in constants.items() if n in used],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {METADATA_KEY: contract.to_json()})
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """`make_model(path, face_px=..., channels=..., theta=..., **contract fields)`."""
+    return write_tiny_model
+
+
+@pytest.fixture(scope="session")
+def tiny_model_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model for 48 px grey faces, with theta, flip on and score_scale 2."""
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny.onnx")
