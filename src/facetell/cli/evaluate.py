@@ -99,7 +99,8 @@ def evaluate(
         click.echo(json.dumps(found, allow_nan=False))
     else:
         click.echo("\n\n".join(as_table(evaluation) for evaluation in evaluations))
-        click.echo(f"\n{comparison.sentence()}" if comparison else "", nl=bool(comparison))
+        if comparison:
+            click.echo(f"\n{comparison.sentence()}")
     for note in evaluations[0].notes:
         click.echo(f"Note: {note}", err=True)
     if report:

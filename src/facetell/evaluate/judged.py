@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,7 @@ class Judged:
     """What a model answered for N faces; all arrays are in the order of `indices`.
 
     Attributes:
-        contract: of the model.
+        contract: of the model; `flip` is what was done, not what the file proposes.
         dataset: whose faces were judged.
         split: how the dataset's sides were kept apart.
         side: the judged side.
@@ -126,7 +126,7 @@ def _checked(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray
             expected=shape,
             actual=scores.shape,
         )
-    return scores
+    return scores / scores.sum(axis=1, keepdims=True)  # float32 sums are 1 to a few digits only
 
 
 def _range(scores: NDArray[np.float64]) -> str:
@@ -151,7 +151,9 @@ def judge(
         side: `validation` or `test`; by default test if it has faces, else validation.
         progress: called with (faces done, faces in all) after every batch.
     """
-    contract = predictor.contract
+    # A runtime may be told to leave out the mirror image; the numbers must say so.
+    flip = getattr(predictor, "flip", predictor.contract.flip)
+    contract = replace(predictor.contract, flip=flip)
     columns = _columns(contract, dataset)
     chosen, indices = judged_side(split, side)
     scores, thetas = [], []

@@ -1,0 +1,73 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from facetell.datasets.splits import split
+from facetell.errors import InputError
+from facetell.evaluate.compare import Comparison, compare
+from facetell.evaluate.judged import judge
+from judging import FakePredictor, small_dataset
+
+
+@pytest.fixture(scope="module")
+def judged():
+    dataset = small_dataset(800)
+    parts = split(dataset, "official")
+    good, bad = FakePredictor("good", skill=3), FakePredictor("bad", skill=1, seed=1)
+    return judge(good, dataset, parts), judge(bad, dataset, parts)
+
+
+def test_discordant_faces_are_counted_and_tested(judged):
+    a, b = judged
+    found = compare(a, b)
+
+    assert found.only_a == sum(x and not y for x, y in zip(a.correct, b.correct, strict=True))
+    assert found.only_b == sum(y and not x for x, y in zip(a.correct, b.correct, strict=True))
+    expected = stats.binomtest(found.only_a, found.only_a + found.only_b).pvalue
+    assert found.p_value == pytest.approx(expected)
+    assert found.difference.value == pytest.approx(a.correct.mean() - b.correct.mean())
+    assert found.difference.low > 0
+
+
+def test_the_other_way_round_is_the_same_difference_with_the_other_sign(judged):
+    forth, back = compare(*judged), compare(*reversed(judged))
+
+    assert back.difference.value == -forth.difference.value
+    assert back.difference.low == pytest.approx(-forth.difference.high)
+    assert (back.only_a, back.only_b, back.p_value) == (
+        forth.only_b,
+        forth.only_a,
+        forth.p_value,
+    )
+
+
+def test_a_model_does_not_differ_from_itself(judged):
+    found = compare(judged[0], judged[0])
+
+    assert found.difference == (0, 0, 0)
+    assert (found.p_value, found.agreement) == (1, 1)
+
+
+def test_the_verdict_names_the_better_model_only_beyond_chance(judged):
+    assert "good is better beyond chance" in compare(*judged).sentence()
+    assert "good is better beyond chance" in compare(*reversed(judged)).sentence()
+    assert "chance alone explains" in compare(judged[0], judged[0]).sentence()
+
+
+def test_to_dict_is_json_and_from_dict_its_inverse(judged):
+    found = compare(*judged)
+
+    assert Comparison.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_different_faces_are_refused(judged):
+    a, b = judged
+    other = judge(FakePredictor(), b.dataset, b.split, side="validation")
+    relabelled = replace(b, labels=np.roll(b.labels, 1))
+
+    for wrong in (other, relabelled):
+        with pytest.raises(InputError, match="expected two models judged on the same faces"):
+            compare(a, wrong)
