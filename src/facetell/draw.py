@@ -1,0 +1,237 @@
+"""A photo with its faces' boxes, labels and scores drawn in."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from facetell.errors import InputError
+from facetell.images import read_image
+from facetell.results import Face, Reading
+
+__all__ = ["draw_reading", "write_annotated"]
+
+# Okabe and Ito's colours, told apart by most colour-blind eyes; the label says the same in words.
+_COLOURS: dict[str, tuple[int, int, int]] = {
+    "angry": (213, 94, 0),
+    "disgust": (0, 158, 115),
+    "fear": (204, 121, 167),
+    "happy": (240, 228, 66),
+    "sad": (86, 180, 233),
+    "surprise": (230, 159, 0),
+    "neutral": (200, 200, 200),
+}
+_OTHER = (255, 255, 255)
+_DARK = (20, 20, 20)
+_BARS = 3  # scores shown per face
+_SMALLEST = 320  # px; smaller pictures are enlarged, their panels would hide them
+
+Box = tuple[float, float, float, float]
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Style:
+    """Sizes in px, from the image's size."""
+
+    line: int
+    text: int
+    pad: int
+    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+    @classmethod
+    def for_size(cls, width: int, height: int) -> _Style:
+        text = int(np.clip(min(width, height) / 30, 11, 64))
+        return cls(max(1, text // 8), text, max(2, text // 3), ImageFont.load_default(text))
+
+
+def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8]:
+    """A copy of the photo with numbered boxes and, for each face, its highest scores.
+
+    Each face has a panel: its number (as in `facetell read`) and label, and a bar for each of
+    its three highest scores. Panels stay inside the picture and, while there is room, off each
+    other and off the faces; a line joins a panel with its face if it had to move away.
+
+    Args:
+        image: (H, W, 3) uint8, the photo that was read.
+        reading: what was read from it.
+
+    Returns:
+        (H', W', 3) uint8. H' and W' are H and W, but pictures under 320 px are enlarged by a
+        whole number, to be readable, and a picture that a face fills gets a strip below it.
+    """
+    factor = math.ceil(_SMALLEST / min(image.shape[:2])) if reading.faces else 1
+    boxes = [_scaled(face.box_xyxy, factor) for face in reading.faces]
+    large = np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
+    style = _Style.for_size(large.shape[1], large.shape[0])
+    sizes = [_panel_size(n, face, style) for n, face in enumerate(reading.faces, 1)]
+    picture = _with_strip(large, boxes, sizes, style)
+    panels = _place(sizes, boxes, picture.size, style.pad)
+    draw = ImageDraw.Draw(picture)
+    for face, box, panel in zip(reading.faces, boxes, panels, strict=True):
+        _draw_box(draw, _clipped(box, picture.size), panel, _colour(face.label), style)
+    for number, (face, panel) in enumerate(zip(reading.faces, panels, strict=True), 1):
+        _draw_panel(draw, number, face, panel, style)
+    return np.array(picture)
+
+
+def write_annotated(reading: Reading, path: Path, *, force: bool = False) -> None:
+    """Write the annotated copy of a photo, read anew from `reading.source`, as a JPEG.
+
+    The file appears whole or not at all; folders on the way are made.
+
+    Raises:
+        InputError: the file exists and `force` is off.
+        ImageError: the photo can no longer be read.
+    """
+    if path.exists() and not force:
+        raise InputError(f"{path} exists. Choose another folder, or pass --force to replace it.")
+    drawn = Image.fromarray(draw_reading(read_image(reading.source), reading))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("xb") as file:
+            drawn.save(file, "JPEG", quality=92)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _scaled(box: Box, factor: int) -> Box:
+    x1, y1, x2, y2 = box
+    return (x1 * factor, y1 * factor, x2 * factor, y2 * factor)
+
+
+def _with_strip(
+    image: NDArray[np.uint8], boxes: Sequence[Box], sizes: Sequence[tuple[int, int]], style: _Style
+) -> Image.Image:
+    """The picture, with room for a panel below it where a face leaves none."""
+    height, width = image.shape[:2]
+    covered = _shared(np.array(boxes).reshape(-1, 4), np.array([[0.0, 0.0, width, height]]))
+    filled = bool((covered > width * height / 2).any())
+    below = max(height for _, height in sizes) + 2 * style.pad if filled else 0
+    return Image.fromarray(np.pad(image, ((0, below), (0, 0), (0, 0))))
+
+
+def _colour(label: str) -> Colour:
+    return _COLOURS.get(label, _OTHER)
+
+
+def _title(number: int, face: Face) -> str:
+    return f"{number} {face.label}"
+
+
+def _top(face: Face) -> list[tuple[str, float]]:
+    return sorted(face.scores.items(), key=lambda item: item[1], reverse=True)[:_BARS]
+
+
+def _panel_size(number: int, face: Face, style: _Style) -> tuple[int, int]:
+    title = style.font.getlength(_title(number, face))
+    rows = max(style.font.getlength(name) for name, _ in _top(face))
+    width = max(title, rows + 6 * style.text)  # name, bar, percentage
+    return (
+        round(width + 2 * style.pad),
+        round((1 + len(_top(face))) * 1.3 * style.text + 2 * style.pad),
+    )
+
+
+def _place(
+    sizes: Sequence[tuple[int, int]], faces: Sequence[Box], size_wh: tuple[int, int], gap: int
+) -> list[Box]:
+    """One rectangle per face: inside the picture; clear of others and of faces if possible."""
+    placed = np.empty((0, 4))
+    for (width, height), face in zip(sizes, faces, strict=True):
+        spots = _spots(face, width, height, size_wh, gap)
+        best = spots[np.argmin(_costs(spots, face, placed, np.array(faces)))]
+        placed = np.vstack([placed, best])
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in placed.tolist()]
+
+
+def _spots(
+    face: Box, width: int, height: int, size_wh: tuple[int, int], gap: int
+) -> NDArray[np.float64]:
+    """(n, 4) rectangles to try: around the face first, then a grid over the picture."""
+    x1, y1, x2, y2 = face
+    near = [
+        (x1, y2 + gap), (x1, y1 - gap - height), (x2 + gap, y1), (x1 - gap - width, y1),
+        (x2 - width, y2 + gap), (x2 - width, y1 - gap - height),
+        (x2 + gap, y2 - height), (x1 - gap - width, y2 - height),
+    ]  # fmt: skip
+    room = np.maximum(np.array(size_wh) - (width, height), 0)
+    grid = np.stack(np.meshgrid(*np.linspace(0, room, 24).T), axis=2).reshape(-1, 2)
+    corners = np.clip(np.vstack([near, grid]), 0, room)
+    return np.hstack([corners, corners + np.array([width, height])])
+
+
+def _costs(
+    spots: NDArray[np.float64], face: Box, placed: NDArray[np.float64], faces: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """(n,). Covering a panel is worst, then covering a face; among equals the nearest wins."""
+    area = (spots[0, 2] - spots[0, 0]) * (spots[0, 3] - spots[0, 1])
+    over_panels = _shared(spots, placed).sum(axis=1) / area
+    over_faces = _shared(spots, faces).sum(axis=1) / area
+    before, after = spots[:, :2] - face[2:], np.array(face[:2]) - spots[:, 2:]
+    apart = np.maximum(np.maximum(before, after), 0).sum(axis=1) / max(face[2] - face[0], 1.0)
+    return np.asarray(1e6 * over_panels + 1e3 * over_faces + apart)
+
+
+def _shared(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 4) and (m, 4) rectangles -> (n, m) areas that they share, px²."""
+    corner1 = np.maximum(a[:, None, :2], b[None, :, :2])
+    corner2 = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    return np.asarray(np.prod(np.clip(corner2 - corner1, 0, None), axis=2))
+
+
+def _draw_box(
+    draw: ImageDraw.ImageDraw, box: Box, panel: Box, colour: Colour, style: _Style
+) -> None:
+    ends = [_nearest(box, panel), _nearest(panel, box)]
+    # A dark line under the coloured one: one of the two shows on any background.
+    for width, shade in ((3 * style.line, _DARK), (style.line, colour)):
+        draw.line(ends, fill=shade, width=width)
+        grown = (width - style.line) // 2
+        draw.rectangle(
+            (box[0] - grown, box[1] - grown, box[2] + grown, box[3] + grown),
+            outline=shade,
+            width=width,
+        )
+
+
+def _clipped(box: Box, size_wh: tuple[int, int]) -> Box:
+    """The part of a box inside the picture, at least a point of it."""
+    x1, x2 = (min(max(0.0, x), size_wh[0] - 1.0) for x in (box[0], box[2]))
+    y1, y2 = (min(max(0.0, y), size_wh[1] - 1.0) for y in (box[1], box[3]))
+    return (x1, y1, x2, y2)
+
+
+def _nearest(box: Box, other: Box) -> tuple[float, float]:
+    """The point of a box nearest to the middle of another."""
+    x, y = (other[0] + other[2]) / 2, (other[1] + other[3]) / 2
+    return (min(max(x, box[0]), box[2]), min(max(y, box[1]), box[3]))
+
+
+def _draw_panel(
+    draw: ImageDraw.ImageDraw, number: int, face: Face, panel: Box, style: _Style
+) -> None:
+    colour = _colour(face.label)
+    draw.rectangle(panel, fill=_DARK, outline=colour, width=style.line)
+    x, y = panel[0] + style.pad, panel[1] + style.pad
+    draw.text((x, y), _title(number, face), fill=colour, font=style.font)
+    names = max(style.font.getlength(name) for name, _ in _top(face))
+    bar, end = x + names + style.pad, panel[2] - style.pad
+    percent = style.font.getlength("100%")
+    for name, score in _top(face):
+        y += 1.3 * style.text
+        draw.text((x, y), name, fill=(255, 255, 255), font=style.font)
+        draw.text((end, y), f"{score:.0%}", fill=(255, 255, 255), font=style.font, anchor="ra")
+        length = (end - percent - style.pad - bar) * score
+        if length >= 1:
+            rows = (y + 0.3 * style.text, y + 0.95 * style.text)
+            draw.rectangle((bar, rows[0], bar + length, rows[1]), fill=_colour(name))

@@ -1,0 +1,128 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from facetell.cli.read import read
+from facetell.results import Reading
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for i in range(3):
+        image = np.random.default_rng(i).integers(0, 256, (60, 50 + i, 3), np.uint8)
+        (tmp_path / "in" / "deep").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "in" / ("deep" if i else ".") / f"{i}.png")
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def run(tiny_model_path):
+    def run_(*arguments: object):
+        base = ["--model", str(tiny_model_path), "--threads", "1", "--detector", "none"]
+        return CliRunner().invoke(read, [*base, *map(str, arguments)])
+
+    return run_
+
+
+def test_the_table_names_each_face_its_box_label_score_and_margin(run, photos):
+    result = run(photos / "0.png")
+    assert result.exit_code == 0
+    head, columns, row = result.stdout.splitlines()
+    assert head == f"{photos / '0.png'}  50 x 60 px, 1 face"
+    assert columns.split() == ["face", "box", "label", "score", "margin"]
+    number, *box, label, score, margin = row.split()
+    assert (number, " ".join(box)) == ("1", "0,0 to 50,60")
+    assert label.isalpha()
+    assert 0 <= float(margin) <= float(score) <= 1
+
+
+def test_json_is_one_reading_a_line_and_nothing_else(run, photos):
+    result = run("--json", photos)
+    assert result.exit_code == 0
+    readings = [Reading.from_dict(json.loads(line)) for line in result.stdout.splitlines()]
+    assert [reading.size_wh for reading in readings] == [(50, 60), (51, 60), (52, 60)]
+    assert "reading 3 images with tiny" in result.stderr
+
+
+def test_a_broken_file_is_one_line_the_others_are_read_and_the_status_is_1(run, photos):
+    (photos / "1.png").write_bytes(b"no image")
+    for flags in ([], ["--json"]):
+        result = run(*flags, photos)
+        assert result.exit_code == 1
+        assert result.stdout.count("60") >= 3
+        errors = [line for line in result.stderr.splitlines() if line.startswith("Error")]
+        assert len(errors) == 1
+        assert str(photos / "1.png") in errors[0]
+        assert "1 of 4 failed" in result.stderr
+
+
+def test_no_face_is_an_answer(tiny_model_path, tmp_path):
+    Image.new("RGB", (200, 100)).save(tmp_path / "black.png")
+    arguments = ["--model", str(tiny_model_path), "--threads", "1", str(tmp_path / "black.png")]
+    result = CliRunner().invoke(read, arguments)
+    assert result.exit_code == 0
+    assert result.stdout == f"{tmp_path / 'black.png'}  200 x 100 px, no face\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Missing argument 'PHOTO...'"),
+        (["x.png", "--detector", "haar"], "'haar' is not one of"),
+        (["x.png", "--threads", "0"], "0 is not in the range"),
+        (["x.png", "--min-score", "2"], "2.0 is not in the range"),
+        (["x.png", "--detect-side", "10"], "10 is not in the range"),
+        (["x.png", "--model", "compcat"], "unknown model 'compcat'; bundled models are"),
+    ],
+)
+def test_misuse_has_status_2_and_says_why(arguments, message):
+    result = CliRunner().invoke(read, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_a_folder_without_images_is_misuse(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    result = run(tmp_path / "empty")
+    assert result.exit_code == 2
+    assert "found no images" in result.stderr
+
+
+def test_annotated_copies_keep_the_folders_and_are_not_overwritten(run, photos, tmp_path):
+    out = tmp_path / "out"
+    assert run("--annotate", out, photos).exit_code == 0
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert written == ["0.png.faces.jpg", "deep/1.png.faces.jpg", "deep/2.png.faces.jpg"]
+    (out / "0.png.faces.jpg").write_bytes(b"mine")
+    again = run("--annotate", out, photos)
+    assert again.exit_code == 2
+    assert "exists; choose another folder or pass --force" in again.stderr
+    assert (out / "0.png.faces.jpg").read_bytes() == b"mine"
+    assert run("--annotate", out, "--force", photos).exit_code == 0
+    with Image.open(out / "0.png.faces.jpg") as written:
+        assert written.format == "JPEG"
+    assert not list(out.rglob("*.part"))
+
+
+def test_photos_of_one_name_are_not_written_over_each_other(run, photos, tmp_path):
+    other = tmp_path / "0.png"
+    other.write_bytes((photos / "0.png").read_bytes())
+    result = run("--annotate", tmp_path / "out", "--force", photos / "0.png", other)
+    assert result.exit_code == 2
+    assert "two photos would both be written" in result.stderr
+
+
+def test_results_go_to_stdout_and_the_rest_to_stderr_without_a_bar_when_piped(
+    tiny_model_path, photos
+):
+    code = "from facetell.cli import main; main()"
+    command = [sys.executable, "-c", code, "read", "--json", "--detector", "none"]
+    command += ["--model", str(tiny_model_path), *[str(photos)] * 3]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert len(done.stdout.splitlines()) == 9
+    assert done.stderr.splitlines() == ["reading 9 images with tiny, detector none"]

@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from facetell.draw import _place, _shared, draw_reading, write_annotated
+from facetell.errors import InputError
+from facetell.labels import EMOTIONS
+from facetell.results import Face, Reading
+
+
+def reading(*boxes, label="happy", source="") -> Reading:
+    scores = {name: 0.7 if name == label else 0.05 for name in EMOTIONS}
+    faces = tuple(
+        Face(box_xyxy=box, label=label, scores=scores, margins=scores, margin=0.65) for box in boxes
+    )
+    return Reading(source=source, size_wh=(0, 0), faces=faces, model="m")
+
+
+def test_a_photo_without_faces_is_copied():
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3), np.uint8)
+    drawn = draw_reading(image, reading())
+    assert (drawn == image).all()
+    assert drawn is not image
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+def test_boxes_show_on_any_background_and_the_face_stays_free(grey):
+    image = np.full((400, 600, 3), grey, np.uint8)
+    drawn = draw_reading(image, reading((200.0, 100.0, 300.0, 220.0)))
+    assert drawn.shape == image.shape
+    assert (image == grey).all()
+    edge = drawn[150, 195:206].astype(int).sum(axis=1)
+    assert np.ptp(edge) > 200
+    assert (drawn[110:210, 210:290] == grey).all()
+
+
+def test_small_pictures_are_enlarged_and_full_ones_get_a_strip():
+    crop = np.full((48, 48, 3), 99, np.uint8)
+    drawn = draw_reading(crop, reading((0.0, 0.0, 48.0, 48.0)))
+    assert drawn.shape[1] == 336
+    assert drawn.shape[0] > 336 + 30
+    assert (drawn[20:300, 20:300] == 99).all()
+
+
+@pytest.mark.parametrize("shape", [(320, 320), (33, 900), (900, 33), (2000, 3000)])
+def test_boxes_reaching_out_of_any_picture_can_be_drawn(shape):
+    image = np.zeros((*shape, 3), np.uint8)
+    boxes = [(-50.0, -50.0, 20.0, 20.0), (shape[1] - 5.0, 1.0, shape[1] + 90.0, 80.0)]
+    boxes += [(-900.0, -900.0, -800.0, -800.0), (5.2, 5.2, 5.4, 5.4)]
+    assert draw_reading(image, reading(*boxes)).any()
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    st.lists(
+        st.tuples(st.floats(-20, 980), st.floats(-20, 780), st.floats(10, 120)),
+        max_size=8,
+    )
+)
+def test_panels_stay_inside_and_off_each_other(places):
+    faces = [(x, y, x + side, y + side * 1.3) for x, y, side in places]
+    panels = _place([(150, 90)] * len(faces), faces, (1000, 800), 6)
+    assert all(0 <= x1 < x2 <= 1000 and 0 <= y1 < y2 <= 800 for x1, y1, x2, y2 in panels)
+    rectangles = np.array(panels).reshape(-1, 4)
+    shared = _shared(rectangles, rectangles)
+    assert (shared[~np.eye(len(panels), dtype=bool)] == 0).all()
+
+
+def test_annotated_copies_are_written_whole_and_only_once(tmp_path):
+    source, target = tmp_path / "photo.png", tmp_path / "new" / "photo.jpg"
+    Image.new("RGB", (400, 400)).save(source)
+    found = reading((100.0, 100.0, 200.0, 200.0), source=str(source))
+    write_annotated(found, target)
+    with Image.open(target) as written:
+        assert written.size == (400, 400)
+    with pytest.raises(InputError, match=r"photo\.jpg exists\. Choose another folder, or pass --f"):
+        write_annotated(found, target)
+    write_annotated(found, target, force=True)
+    assert [path.name for path in target.parent.iterdir()] == ["photo.jpg"]
