@@ -440,8 +440,8 @@ def _methods(evaluation: Evaluation) -> Markup:
         "Methods",
         tag("p", text.methods(evaluation)),
         _facts("The model, from its contract.", evaluation.contract),
-        _facts("The data: fingerprint.", evaluation.data),
-        _facts("The protocol's sides.", evaluation.split),
+        _facts("The data, by their fingerprint.", evaluation.data),
+        _facts("The protocol and its sides.", evaluation.split),
         class_="long",
     )
 
@@ -457,7 +457,10 @@ def _facts(caption: str, facts: dict[str, object]) -> Markup | None:
 
 def _fact(value: object) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{key}: {_fact(inner)}" for key, inner in value.items())
+        return ", ".join(
+            f"{key} ({_fact(inner)})" if isinstance(inner, dict) else f"{key} {_fact(inner)}"
+            for key, inner in value.items()
+        )
     if isinstance(value, list | tuple):
         return ", ".join(_fact(inner) for inner in value)
     if isinstance(value, bool):
