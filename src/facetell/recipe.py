@@ -28,6 +28,7 @@ __all__ = [
     "Recipe",
     "SvmOptions",
     "TrainOptions",
+    "describe_settings",
     "load_recipe",
     "recipe_from_dict",
     "recipe_names",
@@ -81,7 +82,11 @@ class ModelOptions:
     relu_each: bool = _option(
         False, "six: rectify after every convolution, not only after each group of three"
     )
-    batch_norm: bool = _option(False, "six: batch normalisation after every convolution")
+    batch_norm: bool = _option(
+        False,
+        "batch normalisation after every convolution of `six` and every fully connected layer, "
+        "and standardised features before the SVM",
+    )
     features: int = _option(96, "units D of the fully connected layers", _positive)
     dropout: float = _option(0.5, "share of features dropped while training", _fraction)
     sequence: Literal["regions", "frames", "mean"] = _option(
@@ -229,6 +234,25 @@ def load_recipe(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> R
 def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: str = "") -> Recipe:
     """The recipe in nested dictionaries, every key and value checked."""
     return _build(Recipe, values, "", where, text)
+
+
+def describe_settings(recipe: Recipe) -> str:
+    """Every setting of a recipe as TOML, with its sentence as a comment."""
+    lines = [f"name = {json.dumps(recipe.name)}", f"purpose = {json.dumps(recipe.purpose)}"]
+    for section in fields(recipe):
+        options = getattr(recipe, section.name)
+        if is_dataclass(options):
+            lines += ["", f"[{section.name}]"]
+            lines += [
+                f"{f.name} = {_toml(getattr(options, f.name))}  # {f.metadata['help']}"
+                for f in fields(options)
+            ]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    """A setting's value in TOML: JSON writes all of ours the same way."""
+    return json.dumps(list(value) if isinstance(value, tuple) else value)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

@@ -54,12 +54,14 @@ class Hybrid(nn.Module):
             self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
         cells = o.grid**2 if o.sequence == "frames" else 1
         self.fully_connected = nn.Sequential(
-            nn.Linear(o.widths[-1] * cells, o.features), nn.ReLU(inplace=True),
-            nn.Linear(o.features, o.features), nn.ReLU(inplace=True),
+            *_fully_connected(o.widths[-1] * cells, o.features, o.batch_norm),
+            *_fully_connected(o.features, o.features, o.batch_norm),
             nn.Dropout(o.dropout),
-        )  # fmt: skip
+        )
         self.reader = None if o.sequence == "mean" else SequenceReader(o.features, o.hidden)
-        self.svm = nn.Linear(o.features if self.reader is None else o.hidden, classes)
+        size = o.features if self.reader is None else o.hidden
+        self.standardise = _Standardise(size) if o.batch_norm else nn.Identity()
+        self.svm = nn.Linear(size, classes)
 
     def forward(self, faces: Tensor) -> Output:
         """(B, T, C, S, S) float32 as made by `facetell.tensors` -> margins, features, theta."""
@@ -70,7 +72,7 @@ class Hybrid(nn.Module):
             x, theta = self.stn(x)
             theta = theta.unflatten(0, (batch, frames))
         cells = self.cells(self.cnn(x))  # (B * T, L, D)
-        features = self.read(cells, batch, frames)  # (B, D)
+        features = self.standardise(self.read(cells, batch, frames))  # (B, D)
         return Output(self.svm(features), features, theta)
 
     def cells(self, maps: Tensor) -> Tensor:
@@ -83,7 +85,10 @@ class Hybrid(nn.Module):
             maps = F.adaptive_avg_pool2d(maps, grid)
         if self.options.sequence == "frames":
             return self.fully_connected(maps.flatten(1))[:, None]  # type: ignore[no-any-return]
-        return self.fully_connected(maps.flatten(2).transpose(1, 2))  # type: ignore[no-any-return]
+        cells = maps.flatten(2).transpose(1, 2)  # (B * T, L, C)
+        count = cells.shape[1]
+        features = self.fully_connected(cells.flatten(0, 1))  # (B * T * L, D)
+        return features.unflatten(0, (-1, count))  # type: ignore[no-any-return]
 
     def read(self, cells: Tensor, batch: int, frames: int) -> Tensor:
         """Cells (B * T, L, D) -> one vector per window (B, D)."""
@@ -92,6 +97,22 @@ class Hybrid(nn.Module):
         if self.options.sequence == "frames":
             return self.reader(cells.unflatten(0, (batch, frames))[:, :, 0])  # type: ignore[no-any-return]
         return self.reader(cells).unflatten(0, (batch, frames)).mean(1)  # type: ignore[no-any-return]
+
+
+class _Standardise(nn.BatchNorm1d):
+    """Features with mean zero and, over all of them, an average squared length of one.
+
+    An SVM wants standardised features: averages over many cells differ so little between faces
+    that without this, training stays at the class frequencies for epochs. The length of one
+    keeps the squared hinge's gradient steps stable at the convolutions' learning rate.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size, affine=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, D) -> (B, D)."""
+        return super().forward(features) * self.num_features**-0.5
 
 
 def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hybrid:
@@ -109,8 +130,14 @@ def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hyb
     if model.stn is not None:
         model.stn.reset_offset()
     if train.init == "he":
-        nn.init.normal_(model.svm.weight, 0.0, 0.01)
+        spread = 0.1 if options.batch_norm else model.svm.in_features**-0.5
+        nn.init.normal_(model.svm.weight, 0.0, spread)
     return model
+
+
+def _fully_connected(before: int, after: int, batch_norm: bool) -> list[nn.Module]:
+    normalise: list[nn.Module] = [nn.BatchNorm1d(after)] if batch_norm else []
+    return [nn.Linear(before, after), *normalise, nn.ReLU(inplace=True)]
 
 
 def _draw(layer: nn.Conv2d | nn.Linear, train: TrainOptions) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
+from facetell.datasets import open_dataset
+from facetell.datasets.fingerprint import fingerprint
 from facetell.datasets.sample import Dataset
-from facetell.datasets.splits import Split
+from facetell.datasets.splits import Split, split
+from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.model.hybrid import Hybrid
 from facetell.model.svm import fit_svm
-from facetell.recipe import Recipe
-from facetell.train.checkpoint import save_checkpoint
-from facetell.train.predictor import TorchPredictor, softmax
+from facetell.recipe import Recipe, recipe_from_dict
+from facetell.train.checkpoint import save_checkpoint, write_atomically
+from facetell.train.predictor import TorchPredictor, load_run, softmax
 
-__all__ = ["finish", "fit_scale"]
+__all__ = ["count_multiply_adds", "finish", "fit_scale", "held_out_faces", "refit_run"]
 
 
 def finish(
@@ -65,6 +70,53 @@ def finish(
         save_checkpoint(folder / "model.safetensors", network.state_dict(), state)
         say(f"wrote {folder / 'model.safetensors'}")
     return predictor
+
+
+def refit_run(
+    run: Path, folder: Path, changes: dict[str, Any], *, source: str | None = None,
+    say: Callable[[str], None] = lambda _: None,
+) -> TorchPredictor:
+    """A copy of a finished run whose SVM is fitted anew on frozen features.
+
+    Args:
+        run: a finished run.
+        folder: the new run's folder; must not hold one.
+        changes: settings of the recipe's [svm] section to change.
+        source: dataset; by default what the run was trained on.
+        say: progress in words.
+    """  # fmt: skip
+    if (folder / "run.json").exists():
+        raise TrainingError(f"expected a new folder, got {folder}, which holds a run.")
+    before = load_run(run)
+    assert before.recipe is not None
+    values = before.recipe.to_dict()
+    values["svm"] |= changes
+    recipe = recipe_from_dict(values)
+    dataset, about = _dataset_of(run, source)
+    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
+    contract = replace(before.contract, data=fingerprint(dataset), score_scale=1.0)
+    folder.mkdir(parents=True, exist_ok=True)
+    about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
+    write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
+
+
+def held_out_faces(
+    run: Path, predictor: TorchPredictor, *, source: str | None = None, count: int = 256
+) -> NDArray[np.uint8]:
+    """Up to `count` validation faces of a run's data, spread over all of them."""
+    assert predictor.recipe is not None
+    dataset, _ = _dataset_of(run, source)
+    parts = split(dataset, predictor.recipe.data.protocol, seed=predictor.recipe.train.seed)
+    chosen = parts.validation[:: max(1, len(parts.validation) // count)][:count]
+    contract = predictor.contract
+    return dataset.faces(chosen, face_px=contract.face_px, channels=contract.channels)
+
+
+def _dataset_of(run: Path, source: str | None) -> tuple[Dataset, dict[str, Any]]:
+    """The dataset a run was trained on (or `source`), and what run.json says."""
+    about = json.loads((run / "run.json").read_text())
+    return open_dataset(source or about["data_source"]), about
 
 
 def _refit(

@@ -1,0 +1,150 @@
+"""A finished run -> one ONNX graph with its contract, compared with the network it came from."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from facetell.contract import METADATA_KEY, Contract
+from facetell.errors import ExportError, require
+from facetell.model.hybrid import Hybrid
+from facetell.tensors import to_tensor
+from facetell.train.checkpoint import write_atomically
+from facetell.train.predictor import TorchPredictor
+
+__all__ = ["TOLERANCE", "export", "graph_of", "largest_difference"]
+
+#: Largest difference between PyTorch's and onnxruntime's numbers that may be shipped.
+TOLERANCE = 1e-4
+OPSET = 20
+
+
+class _Deployed(nn.Module):
+    """The network with the calibration behind it: faces -> margins, scores(, theta)."""
+
+    def __init__(self, network: Hybrid, scale: float) -> None:
+        super().__init__()
+        self.network = network
+        self.scale = scale
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
+        margins, _, theta = self.network(faces)
+        scores = torch.softmax(self.scale * margins, 1)
+        return (margins, scores) if theta is None else (margins, scores, theta)
+
+
+def export(
+    predictor: TorchPredictor, path: Path, faces: NDArray[np.uint8], *, name: str | None = None
+) -> float:
+    """Write one ONNX graph with everything inside and the contract in its metadata.
+
+    Args:
+        predictor: a finished model, as `load_run` returns it.
+        path: the .onnx file; written only if the comparison succeeds.
+        faces: (N, S, S) grey or (N, S, S, 3) RGB real faces to compare on.
+        name: what the model is called from now on; the recipe's name by default.
+
+    Returns:
+        The largest absolute difference of any output between PyTorch and onnxruntime.
+
+    Raises:
+        ExportError: the two disagree by more than 1e-4, or there are no faces to compare on.
+    """
+    if not len(faces):
+        raise ExportError("expected real faces to compare the exported graph on, got none.")
+    contract = replace(predictor.contract, name=name or predictor.contract.name)
+    graph = graph_of(predictor.model, contract)
+    difference = largest_difference(graph, predictor.model, contract, faces)
+    if not difference <= TOLERANCE:
+        raise ExportError(
+            f"expected onnxruntime to agree with PyTorch within {TOLERANCE:g} on {len(faces)} "
+            f"faces, got a difference of {difference:.2g}. The file was not written; "
+            "report this with the recipe.",
+            actual=difference,
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, graph)
+    return difference
+
+
+def graph_of(network: Hybrid, contract: Contract) -> bytes:
+    """The serialised ONNX graph; input `faces`, outputs `margins`, `scores` and maybe `theta`."""
+    require("onnxscript", extra="train", purpose="exporting")
+    side = contract.face_px
+    example = torch.zeros(2, contract.window, contract.channels, side, side)
+    outputs = ["margins", "scores"] + (["theta"] if network.stn is not None else [])
+    module = _Deployed(network.eval().cpu(), contract.score_scale)
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            input_names=["faces"],
+            output_names=outputs,
+            dynamic_shapes={"faces": {0: torch.export.Dim("batch", min=1)}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    proto = program.model_proto
+    proto.producer_name = "facetell"
+    del proto.metadata_props[:]
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, contract.to_json()
+    _forget_source(proto)
+    return proto.SerializeToString()  # type: ignore[no-any-return]
+
+
+def largest_difference(
+    graph: bytes, network: Hybrid, contract: Contract, faces: NDArray[np.uint8]
+) -> float:
+    """Largest absolute difference of any output, alone, in a batch and in another batch."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    tensor = to_tensor(faces, contract)
+    module = _Deployed(network.eval(), contract.score_scale)
+    with torch.inference_mode():
+        expected = [o.numpy() for o in module(torch.from_numpy(tensor))]
+    together = session.run(None, {"faces": tensor})
+    alone = session.run(None, {"faces": tensor[:1]})
+    pairs = [*zip(expected, together, strict=True), *zip([e[:1] for e in expected], alone, strict=True)]  # fmt: skip
+    return float(max(np.abs(a - b).max() for a, b in pairs))
+
+
+def _forget_source(proto: object) -> None:
+    """Drop the exporter's notes (stack traces with paths of this machine) from every node."""
+    graph = proto.graph  # type: ignore[attr-defined]
+    for part in (graph.node, graph.value_info, graph.input, graph.output, graph.initializer):
+        for item in part:
+            item.doc_string = ""
+            del item.metadata_props[:]
+    del graph.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's prints and deprecation notes, which users can do nothing about."""
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
+        try:
+            yield
+        finally:
+            logging.disable(logging.NOTSET)
