@@ -46,6 +46,8 @@ def open_graph(path: Path, *, threads: int | None = None) -> onnxruntime.Inferen
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     # Waiting threads sleep: they would take the processors that decode the next photos.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # A memory plan per input shape would be kept for ever; photos come in hundreds of shapes.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3  # its warnings speak of graph details, not to our users
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
