@@ -8,7 +8,8 @@ from sklearn import metrics as oracle
 
 from facetell.datasets.sample import Sample
 from facetell.datasets.splits import split
-from facetell.evaluate.evaluation import METRICS, Evaluation, evaluate
+from facetell.evaluate import metrics
+from facetell.evaluate.evaluation import METRICS, Evaluation, _redraw, evaluate
 from facetell.evaluate.judged import judge
 from facetell.evaluate.table import as_table, in_paper_order
 from facetell.labels import EMOTIONS, PAPER_ORDER
@@ -142,6 +143,17 @@ def test_a_handful_of_people_is_told_and_not_redrawn():
     assert any("come from only" in note for note in found.notes)
 
 
+def test_without_redrawing_every_interval_shrinks_to_its_number(judged, monkeypatch):
+    monkeypatch.setattr(metrics, "bootstrap_sums", lambda columns, **_: columns.sum(axis=0)[None])
+    found = Evaluation.of(judged)
+    bins = metrics.reliability(judged.confidence, judged.correct)
+    draws = _redraw(judged, bins, None, 0)
+
+    for measure in found.metrics.values():
+        assert measure[1:] == pytest.approx([measure.value] * 2)
+    assert np.abs(draws.gaps).sum() / len(judged) == pytest.approx(metrics.calibration_error(bins))
+
+
 def test_a_calibrated_model_shows_about_the_error_of_chance():
     # Margins that are noise with variance 1 plus 2 for the label: the true posterior is
     # softmax(2 * margins).
@@ -191,6 +203,15 @@ def test_defects_of_the_data_are_passed_on():
     found = evaluate(FakePredictor(), dataset, split(dataset, "official"))
 
     assert "3 files could not be opened." in found.notes
+
+
+def test_remarks_of_the_fingerprint_are_passed_on(judged, monkeypatch):
+    remark = "The pixels are histogram-equalised."
+    monkeypatch.setattr(
+        "facetell.datasets.fingerprint.fingerprint", lambda dataset: {"remarks": [remark]}
+    )
+
+    assert remark in Evaluation.of(judged).notes
 
 
 def test_scores_that_know_nothing_cost_ln_7():

@@ -151,6 +151,7 @@ def test_faces_come_with_a_notice_and_without_faces_there_is_none(evaluation, pa
     assert "contains faces from the dataset" in page.words
     assert "Terms: drawn by the tests" in page.words
     assert "contains faces" not in bare.words
+    assert bare.of("h1")
     assert not bare.of("img")
     assert not bare.of("image")
 

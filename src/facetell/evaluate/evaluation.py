@@ -194,7 +194,7 @@ class Evaluation:
         dataset, split, n = judged.dataset, judged.split, len(judged)
         confusion = metrics.confusion_matrix(judged.labels, judged.predicted, len(dataset.labels))
         bins = metrics.reliability(judged.confidence, judged.correct, BINS)
-        own = clusters(judged, groups)
+        own, data = clusters(judged, groups), _fingerprint(dataset)
         draws = _redraw(judged, bins, own, seed)
         return cls(
             model=judged.contract.name,
@@ -210,12 +210,16 @@ class Evaluation:
             calibration_floor=_calibration_floor(judged.confidence, bins, seed),
             baseline=_baseline(judged),
             removed=split.removed,
-            data=_fingerprint(dataset),
+            data=data,
             split=dict(split.describe()),
             contract=_facts(judged.contract),
             clusters=n if own is None else len(np.unique(own)),
             seed=seed,
-            notes=_notes(judged, confusion, clustered=own is not None),
+            notes=(
+                *_notes(judged, confusion, clustered=own is not None),
+                *dataset.notes,
+                *data.get("remarks", ()),
+            ),
         )
 
 
@@ -439,7 +443,7 @@ def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> 
         )
     if rare:
         notes.append(f"Few faces, so wide intervals: {', '.join(rare)}.")
-    return (*notes, *judged.dataset.notes)
+    return tuple(notes)
 
 
 def _compatible(trained: str, used: str) -> bool:

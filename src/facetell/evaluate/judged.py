@@ -116,7 +116,7 @@ def _columns(contract: Contract, dataset: Dataset) -> list[int]:
 
 
 def _checked(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray[np.float64]:
-    scores = np.asarray(scores, np.float64)
+    scores = np.array(scores, np.float64)  # a copy: normalised below
     fits = scores.shape == shape and bool(np.isfinite(scores).all())
     if not (fits and (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
         raise InputError(
@@ -126,7 +126,8 @@ def _checked(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray
             expected=shape,
             actual=scores.shape,
         )
-    return scores / scores.sum(axis=1, keepdims=True)  # float32 sums are 1 to a few digits only
+    scores /= scores.sum(axis=1, keepdims=True)  # float32 rows sum to 1 to a few digits only
+    return scores
 
 
 def _range(scores: NDArray[np.float64]) -> str:
