@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, InputError
 
-__all__ = ["Protocol", "Split", "TrainSide", "oversample", "split"]
+__all__ = ["Protocol", "Split", "TrainSide", "copies_across_sides", "oversample", "split"]
 
 Protocol = Literal["official", "clean", "random-80-10-10"]
 Progress = Callable[[str, float], None]
@@ -174,6 +174,38 @@ def oversample(side: TrainSide, *, seed: int) -> TrainSide:
     return TrainSide(dataset=side.dataset, indices=np.concatenate(chosen), _token=_TOKEN)
 
 
+def copies_across_sides(dataset: Dataset, progress: Progress | None = None) -> dict[str, Any]:
+    """How many near-copies a dataset holds, and how many of them cross its own sides.
+
+    Returns:
+        JSON-ready: groups of two or more images, images in them, redundant (images less one
+        per group), largest, groups_across_sides (and those with different labels), and
+        with_a_copy: "validation in train" -> images of validation with a copy in train.
+    """
+    from facetell.datasets.duplicates import cached_near_copies
+
+    _, group = np.unique(cached_near_copies(dataset.faces(), progress).groups, return_inverse=True)
+    sizes = np.bincount(group)
+    places = [np.array([s.side == side for s in dataset.samples], np.bool_) for side in _SIDES]
+    # (G, 3) images of each group on each side
+    held = np.stack([np.bincount(group[on], minlength=len(sizes)) for on in places], axis=1)
+    across = (held > 0).sum(axis=1) > 1
+    kinds = np.unique(np.stack([group, dataset.targets], axis=1), axis=0)[:, 0]
+    mixed = np.bincount(kinds, minlength=len(sizes)) > 1
+    return {
+        "groups": int((sizes > 1).sum()),
+        "images": int(sizes[sizes > 1].sum()),
+        "redundant": int((sizes - 1).sum()),
+        "largest": int(sizes.max()),
+        "groups_across_sides": int(across.sum()),
+        "groups_across_sides_conflicting": int((across & mixed).sum()),
+        "with_a_copy": {
+            f"{_SIDES[late]} in {_SIDES[early]}": int(held[held[:, early] > 0, late].sum())
+            for early, late in ((0, 1), (0, 2), (1, 2))
+        },
+    }
+
+
 def _repeated(indices: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
     times, rest = divmod(size, len(indices))
     extra = rng.choice(indices, rest, replace=False)
@@ -248,9 +280,13 @@ def _draw(
     scale = 1 / np.maximum(wanted, 1e-9)
     lacking = wanted.copy()
     side_of_group = np.empty(len(counts), np.int64)
+    started = np.zeros(len(shares), np.bool_)
     for g in order:
-        side = int(((lacking * scale) @ counts[g]).argmax())
-        side_of_group[g] = side
+        # A side takes the group only if that brings it nearer to its share; an empty one does.
+        room = lacking[:, counts[g] > 0].sum(axis=1) >= counts[g].sum() / 2
+        need = (lacking * scale) @ counts[g]
+        side = int(np.where(room | ~started, need, need - 1e9).argmax())
+        side_of_group[g], started[side] = side, True
         lacking[side] -= counts[g]
     return side_of_group[group]
 

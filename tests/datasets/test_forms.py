@@ -1,0 +1,245 @@
+"""One contract over every form of data, and the particulars of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dataset_forms import FORMS, made_faces, png, textures
+
+from facetell.datasets import Dataset, open_dataset
+from facetell.datasets.fer2013 import parse_pixels
+from facetell.datasets.splits import Split, split
+from facetell.errors import DataError, InputError
+from facetell.labels import EMOTIONS
+
+TOON = "toon:characters=6,per_emotion=2,seed=3"
+
+
+@pytest.fixture(params=[*FORMS, "toon"])
+def dataset(request: pytest.FixtureRequest, tmp_path: Path) -> Dataset:
+    return open_dataset(TOON if request.param == "toon" else FORMS[request.param](tmp_path))
+
+
+def test_labels_are_known_and_all_there(dataset: Dataset) -> None:
+    assert dataset.labels == EMOTIONS
+    assert set(dataset.targets.tolist()) == set(range(7))
+
+
+def test_ids_are_unique(dataset: Dataset) -> None:
+    assert len({sample.id for sample in dataset.samples}) == len(dataset)
+
+
+def test_images_are_rgb_uint8(dataset: Dataset) -> None:
+    for index in (0, len(dataset) - 1):
+        image = dataset.read(index)
+        assert image.dtype == np.uint8
+        assert image.shape == (48, 48, 3)
+
+
+def test_faces_agree_with_read(dataset: Dataset) -> None:
+    chosen = [3, 0, 3]
+    colour = dataset.faces(chosen, channels=3)
+    assert np.array_equal(colour, np.stack([dataset.read(i) for i in chosen]))
+    assert dataset.faces(chosen).shape == (3, 48, 48)
+
+
+def test_each_sample_is_on_one_side_or_removed(dataset: Dataset) -> None:
+    for protocol in ("official", "clean", "random-80-10-10"):
+        parts = split(dataset, protocol)
+        placed = np.concatenate([parts.train.indices, parts.validation, parts.test])
+        assert len(np.unique(placed)) == len(placed) == len(dataset) - parts.removed
+
+
+def test_no_group_is_on_two_sides(dataset: Dataset) -> None:
+    for protocol in ("clean", "random-80-10-10"):
+        parts = split(dataset, protocol)
+        assert parts.groups is not None
+        sides = [set(parts.groups[side].tolist()) for side in _sides(parts)]
+        assert sum(map(len, sides)) == len(set.union(*sides))
+
+
+def test_the_same_seed_gives_the_same_split(dataset: Dataset) -> None:
+    first, again = (split(dataset, "random-80-10-10", seed=5) for _ in range(2))
+    for one, other in zip(_sides(first), _sides(again), strict=True):
+        assert np.array_equal(one, other)
+
+
+def _sides(parts: Split) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return parts.train.indices, parts.validation, parts.test
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pixels_labels_and_sides_are_those_written(form: str, tmp_path: Path) -> None:
+    dataset = open_dataset(FORMS[form](tmp_path))
+    written = sorted((f.side, f.label, f.pixels.tobytes()) for f in made_faces())
+    faces = dataset.faces()
+    read = sorted(
+        (str(sample.side), sample.label, face.tobytes())
+        for sample, face in zip(dataset.samples, faces, strict=True)
+    )
+    assert read == written
+    assert dataset.notes == ()
+
+
+def test_votes_are_read_where_they_are(tmp_path: Path) -> None:
+    dataset = open_dataset(FORMS["usage parquet"](tmp_path))
+    assert dataset.name == "fer2013"
+    assert dataset.samples[0].votes == (10, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    assert dataset.samples[0].id == "Training_0"
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [(b"0", [0]), (b"255 0 7", [255, 0, 7]), (b" 12  3 ", [12, 3]), (b"007 40", [7, 40])],
+)
+def test_pixel_text_is_parsed(text: bytes, values: list[int]) -> None:
+    assert parse_pixels(text).tolist() == values
+
+
+@pytest.mark.parametrize("text", [b"", b"256", b"1 -2", b"1,2", b"1.5", b"1000 2", b"a"])
+def test_other_text_is_no_pixels(text: bytes) -> None:
+    with pytest.raises(ValueError, match="expected numbers"):
+        parse_pixels(text)
+
+
+def test_pixel_text_is_parsed_like_the_slow_way() -> None:
+    values = np.random.default_rng(0).integers(0, 256, 5000)
+    assert np.array_equal(parse_pixels(" ".join(map(str, values)).encode()), values)
+
+
+def test_broken_rows_are_counted_and_the_others_read(tmp_path: Path) -> None:
+    path = Path(FORMS["fer2013.csv"](tmp_path))
+    path.write_text(path.read_text() + "0,1 2 3,Training\n0,12 x,Training\n3\n")
+    dataset = open_dataset(path)
+    assert len(dataset) == 56
+    assert dataset.notes == ("3 rows could not be read: row 56, row 57, row 58",)
+
+
+def test_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "faces.csv"
+    path.write_text("label,pixels\n0,1 2 3 4\n1,5 6 7 8\n")
+    with pytest.raises(DataError, match=r"numbers without names.*label-order"):
+        open_dataset(path)
+    dataset = open_dataset(path, label_order=["happy", "sad"])
+    assert dataset.targets.tolist() == [EMOTIONS.index("happy"), EMOTIONS.index("sad")]
+
+
+def test_a_number_outside_the_order_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "ckextended.csv"
+    path.write_text("emotion,pixels,Usage\n7,1 2 3 4,Training\n")
+    with pytest.raises(DataError, match="label number 7"):
+        open_dataset(path)
+    with pytest.raises(DataError, match="must name at least two of angry"):
+        open_dataset(path, label_order=["x"] * 8)
+
+
+def test_other_labels_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "faces.csv"
+    path.write_text("label,pixels\nhappy,1 2 3 4\ncontempt,5 6 7 8\n")
+    dataset = open_dataset(path)
+    assert len(dataset) == 1
+    assert dataset.notes == ("1 images with other labels were left out: 1 'contempt'",)
+
+
+def test_the_competition_test_file_has_no_labels(tmp_path: Path) -> None:
+    path = tmp_path / "test.csv"
+    path.write_text("pixels\n1 2 3 4\n")
+    with pytest.raises(DataError, match="no 'emotion' column"):
+        open_dataset(path)
+
+
+def test_an_absent_path_says_where_to_get_the_data(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found nothing.*Kaggle competition.*research only"):
+        open_dataset(tmp_path / "fer2013.csv")
+
+
+def test_an_unknown_form_says_what_is_known(tmp_path: Path) -> None:
+    (tmp_path / "faces.zip").write_bytes(b"PK")
+    with pytest.raises(DataError, match=r"\.csv or \.parquet file or a folder"):
+        open_dataset(tmp_path / "faces.zip")
+
+
+def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected class folders such as angry"):
+        open_dataset(tmp_path)
+
+
+def test_folders_skip_and_count_what_is_no_image(tmp_path: Path) -> None:
+    for name in ("happy", "sad", "__MACOSX/happy"):
+        (tmp_path / name).mkdir(parents=True)
+    image = png(textures(1)[0])
+    (tmp_path / "happy/a.png").write_bytes(image)
+    (tmp_path / "sad/b.png").write_bytes(image)
+    (tmp_path / "__MACOSX/happy/a.png").write_bytes(image)
+    (tmp_path / "happy/.DS_Store").write_bytes(b"x")
+    (tmp_path / "happy/Thumbs.db").write_bytes(b"x")
+    (tmp_path / "happy/list.txt").write_bytes(b"x")
+    (tmp_path / "happy/empty.png").write_bytes(b"")
+    (tmp_path / "sad/cut.png").write_bytes(image[: len(image) // 2])
+    dataset = open_dataset(tmp_path)
+    assert [sample.id for sample in dataset.samples] == ["happy/a.png", "sad/b.png"]
+    assert dataset.notes == (
+        "2 hidden files were skipped: happy/.DS_Store, happy/Thumbs.db",
+        "1 files are not images and were skipped: happy/list.txt",
+        "1 files are empty and were skipped: happy/empty.png",
+        "1 images could not be read: sad/cut.png",
+    )
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbered_folders_need_an_order(tmp_path: Path, first: int) -> None:
+    raf = ("surprise", "fear", "disgust", "happiness", "sadness", "anger", "neutral")
+    for number, pixels in enumerate(textures(7), first):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "a.png").write_bytes(png(pixels))
+    with pytest.raises(DataError, match=r"are numbers.*RAF-DB from 1"):
+        open_dataset(tmp_path)
+    dataset = open_dataset(tmp_path, label_order=raf)
+    assert [EMOTIONS[k] for k in dataset.targets] == [
+        "surprise", "fear", "disgust", "happy", "sad", "angry", "neutral"
+    ]  # fmt: skip
+
+
+def test_parquet_numbers_without_names_are_not_guessed(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    faces = [png(pixels) for pixels in textures(2)]
+    pq.write_table(pa.table({"img_bytes": faces, "labels": [0, 1]}), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="numbers without names"):
+        open_dataset(tmp_path / "a.parquet")
+    dataset = open_dataset(tmp_path / "a.parquet", label_order=["sad", "happy"])
+    assert [EMOTIONS[k] for k in dataset.targets] == ["sad", "happy"]
+
+
+def test_broken_parquet_images_are_counted(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    faces = [png(textures(1)[0]), b"no image", None]
+    table = pa.table({"jpg": faces, "cls": ["joy", "sad", "sad"]})
+    pq.write_table(table, tmp_path / "test.parquet")
+    dataset = open_dataset(tmp_path / "test.parquet")
+    assert dataset.notes == ("2 images could not be read: test:1, test:2",)
+    assert dataset.samples[0].side == "test"
+
+
+def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.parquet").write_bytes(b"no")
+    with pytest.raises(DataError, match="expected a Parquet file"):
+        open_dataset(tmp_path / "a.parquet")
+
+
+def test_transparent_pixels_become_white(tmp_path: Path) -> None:
+    from PIL import Image
+
+    (tmp_path / "happy").mkdir()
+    Image.new("RGBA", (48, 48), (0, 0, 0, 0)).save(tmp_path / "happy/a.png")
+    assert (open_dataset(tmp_path).read(0) == 255).all()
+
+
+@pytest.mark.parametrize("text", ["toon:character=3", "toon:seed=x"])
+def test_unknown_toon_options_are_an_error(text: str) -> None:
+    with pytest.raises(InputError, match="expected toon:characters=12"):
+        open_dataset(text)

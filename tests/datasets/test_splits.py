@@ -1,0 +1,148 @@
+"""Splits, and what may be done to the training side alone."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from dataset_forms import textures
+
+from facetell.datasets.sample import Dataset, Sample, Side
+from facetell.datasets.splits import TrainSide, copies_across_sides, oversample, split
+from facetell.datasets.toon import make_toon
+from facetell.errors import DataError, InputError
+
+
+def made(
+    sides: list[Side | None],
+    labels: list[int] | None = None,
+    copies: dict[int, int] | None = None,
+    subjects: list[str] | None = None,
+) -> Dataset:
+    """Unrelated textures; `copies` says which image shows another one shifted by a pixel."""
+    stack = textures(len(sides), seed=3)
+    for copy, original in (copies or {}).items():
+        stack[copy] = np.roll(stack[original], 1, axis=1)
+    samples = tuple(
+        Sample(
+            id=str(i),
+            label=labels[i] if labels else i % 7,
+            side=side,
+            subject=subjects[i] if subjects else None,
+        )
+        for i, side in enumerate(sides)
+    )
+    return Dataset(
+        name="made",
+        samples=samples,
+        read=lambda i: np.repeat(stack[i][..., None], 3, axis=2),
+        stack=stack,
+    )
+
+
+OWN: list[Side | None] = ["train"] * 8 + ["validation"] * 4 + ["test"] * 4
+
+
+def test_official_keeps_the_datasets_sides() -> None:
+    parts = split(made(OWN))
+    assert parts.train.indices.tolist() == list(range(8))
+    assert parts.validation.tolist() == [8, 9, 10, 11]
+    assert parts.test.tolist() == [12, 13, 14, 15]
+    assert parts.removed == 0
+
+
+def test_clean_removes_copies_from_the_later_side_only() -> None:
+    dataset = made(OWN, copies={9: 2, 13: 4, 14: 10, 1: 0, 15: 12})
+    parts = split(dataset, "clean")
+    assert parts.train.indices.tolist() == list(range(8))
+    assert parts.validation.tolist() == [8, 10, 11]
+    assert parts.test.tolist() == [12, 15]
+    assert parts.removed == 3
+
+
+def test_copies_across_sides_are_counted() -> None:
+    dataset = made(OWN, labels=[0, 1] * 8, copies={9: 2, 13: 4, 14: 10, 1: 0})
+    assert copies_across_sides(dataset) == {
+        "groups": 4, "images": 8, "redundant": 4, "largest": 2,
+        "groups_across_sides": 3, "groups_across_sides_conflicting": 2,
+        "with_a_copy": {"validation in train": 1, "test in train": 1, "test in validation": 1},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("protocol", ["official", "clean"])
+def test_without_sides_only_a_random_split_is_possible(protocol: str) -> None:
+    with pytest.raises(DataError, match=r"own training side.*random-80-10-10"):
+        split(made([None] * 12), protocol)
+
+
+def test_without_a_validation_side_a_tenth_is_held_out_in_whole_groups() -> None:
+    copies = {i + 1: i for i in range(0, 20, 2)}
+    parts = split(made(["train"] * 210 + ["test"] * 3, copies=copies))
+    assert parts.held_out
+    assert 18 <= len(parts.validation) <= 24
+    assert parts.test.tolist() == [210, 211, 212]
+    held = set(parts.validation.tolist())
+    assert all((copy in held) == (original in held) for copy, original in copies.items())
+
+
+def test_a_random_split_has_its_shares_in_every_class() -> None:
+    dataset = made([None] * 200, labels=[i % 2 for i in range(200)])
+    counts = split(dataset, "random-80-10-10").describe()["classes"]
+    assert [counts[side]["angry"] for side in ("train", "validation", "test")] == [80, 10, 10]
+    assert [counts[side]["disgust"] for side in ("train", "validation", "test")] == [80, 10, 10]
+
+
+def test_a_random_split_keeps_subjects_together() -> None:
+    dataset = made([None] * 60, subjects=[str(i // 6) for i in range(60)])
+    parts = split(dataset, "random-80-10-10")
+    who = [
+        {int(i) // 6 for i in side} for side in (parts.train.indices, parts.validation, parts.test)
+    ]
+    assert [len(side) for side in who] == [8, 1, 1]
+    assert sum(map(len, who)) == len(set.union(*who))
+
+
+def test_another_seed_gives_another_split() -> None:
+    dataset = made([None] * 60)
+    first, other = (split(dataset, "random-80-10-10", seed=seed).test for seed in (0, 1))
+    assert not np.array_equal(first, other)
+
+
+def test_too_few_subjects_are_an_error() -> None:
+    with pytest.raises(DataError, match="at least 3 subjects or groups"):
+        split(made([None] * 10, subjects=["a", "b"] * 5), "random-80-10-10")
+
+
+def test_an_unknown_protocol_is_an_error() -> None:
+    with pytest.raises(InputError, match="official, clean, random-80-10-10, got 'clear'"):
+        split(made(OWN), "clear")
+
+
+def test_oversampling_makes_classes_equal_and_keeps_every_sample() -> None:
+    labels = [0] * 5 + [1] * 2 + [2] * 9
+    parts = split(made(OWN, labels=labels))
+    side = oversample(parts.train, seed=0)
+    assert np.bincount(side.targets).tolist() == [5, 5, 5]
+    assert set(side.indices.tolist()) == set(parts.train.indices.tolist())
+
+
+def test_oversampling_takes_no_unsplit_data() -> None:
+    dataset = made(OWN)
+    for unsplit in (dataset, dataset.targets, [0, 1]):
+        with pytest.raises(InputError, match="takes the train side of a split"):
+            oversample(unsplit, seed=0)
+
+
+def test_a_train_side_is_made_by_split_only() -> None:
+    with pytest.raises(InputError, match="come from split"):
+        TrainSide(dataset=made(OWN), indices=np.arange(16))
+
+
+def test_a_description_is_json() -> None:
+    parts = split(make_toon(4, 2), "clean", seed=2)
+    described = json.loads(json.dumps(parts.describe()))
+    assert described["counts"] == {"train": 28, "validation": 14, "test": 14}
+    assert described["classes"]["train"]["happy"] == 4
+    assert described["groups"] == 4
+    assert described["seed"] == 2
