@@ -69,6 +69,11 @@ class ModelOptions:
         (64, 32), "units of its first two fully connected layers (the third yields the map)",
         lambda v: len(v) == 2 and min(v) > 0,
     )  # fmt: skip
+    stn_limit: float = _option(
+        0.3,
+        "largest offset of any entry of the affine map from the identity; 0 = unbounded",
+        _not_negative,
+    )
     trunk: Literal["six", "residual"] = _option(
         "six", "six = the paper's six convolutions in two groups; residual = a small ResNet"
     )

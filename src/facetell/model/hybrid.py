@@ -42,7 +42,7 @@ class Hybrid(nn.Module):
         self.options = options
         o = options
         self.stn = (
-            SpatialTransformer(o.face_px, o.channels, o.stn_widths, o.stn_hidden)
+            SpatialTransformer(o.face_px, o.channels, o.stn_widths, o.stn_hidden, o.stn_limit)
             if o.stn else None
         )  # fmt: skip
         self.cnn: nn.Module

@@ -37,22 +37,28 @@ def straighten(faces: Tensor, theta: Tensor, base: Tensor) -> Tensor:
 class SpatialTransformer(nn.Module):
     """Predicts an affine map from a face and straightens the face with it.
 
-    Departs from the source by predicting an offset from the identity whose last layer starts
-    at zero, so that an untrained network passes faces through unchanged.
+    Departs from the source twice. It predicts an offset from the identity whose last layer
+    starts at zero, so that an untrained network passes faces through unchanged. And no entry
+    of the offset exceeds `limit`: unbounded, the map leaves the face within twenty steps, and
+    no gradient leads back from a picture that is all border.
 
     Args:
         face_px: side S.
         channels: C.
         widths: channels of the three convolutions.
         hidden: units of the first two fully connected layers.
+        limit: largest offset of any entry of the map; 0 = unbounded, as printed.
     """
 
     base: Tensor
+    identity: Tensor
 
     def __init__(
-        self, face_px: int, channels: int, widths: tuple[int, ...], hidden: tuple[int, ...]
-    ) -> None:
+        self, face_px: int, channels: int, widths: tuple[int, ...], hidden: tuple[int, ...],
+        limit: float,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.limit = limit
         sizes = (channels, *widths)
         convolutions: list[nn.Module] = []
         for before, after in zip(sizes[:-1], sizes[1:], strict=True):
@@ -77,7 +83,11 @@ class SpatialTransformer(nn.Module):
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, S, S) -> straightened (B, C, S, S) and theta (B, 2, 3)."""
         found = self.locate(self.convolutions(faces))  # (B, hidden)
-        theta = (self.offset(found) + self.identity).unflatten(1, (2, 3))
+        offset = self.offset(found)
+        if self.limit:
+            # The tenth slows the map down beside the rest of the network.
+            offset = self.limit * torch.tanh(0.1 * offset)
+        theta = (offset + self.identity).unflatten(1, (2, 3))
         return straighten(faces, theta, self.base), theta
 
 
