@@ -10,7 +10,7 @@ from dataset_forms import textures
 from numpy.typing import NDArray
 from PIL import Image
 
-from facetell.datasets import duplicates
+from facetell.datasets import candidates, duplicates
 from facetell.datasets.duplicates import cached_near_copies, near_copies, union
 from facetell.errors import InputError
 
@@ -57,11 +57,18 @@ def test_unrelated_faces_are_no_copies() -> None:
 def test_flat_faces_are_copies_of_exact_copies_only() -> None:
     faces = np.zeros((6, 48, 48), np.uint8)
     faces[2:4] = 200
-    faces[4, 20:22, 20:22] = 9
-    faces[5, 21:23, 20:22] = 9
+    faces[4] = 100 + (FACES[0].astype(float) - 128) * 0.05  # deviation below three grey levels
+    faces[5] = np.roll(faces[4], 1, axis=1)
     found = near_copies(faces)
     assert found.pairs.tolist() == [[0, 1], [2, 3]]
     assert found.groups.tolist() == [0, 0, 2, 2, 4, 5]
+
+
+@pytest.mark.parametrize("kind", ["noisy", "darker", "mirrored"])
+def test_the_hash_alone_finds_the_same_crop(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(candidates, "_by_window", lambda faces: iter(()))
+    found = near_copies(np.concatenate([FACES, np.stack([COPIES[kind](i) for i in range(8)])]))
+    assert found.pairs.tolist() == [[i, 24 + i] for i in range(8)]
 
 
 @pytest.mark.parametrize("count", [0, 1])
