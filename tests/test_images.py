@@ -146,6 +146,9 @@ def test_sixteen_bit_grey_is_divided_by_257(form):
     image = Image.fromarray(eight * 257)
     assert image.mode == "I;16"
     assert (read_image(encoded(image, form))[..., 0] == eight).all()
+    any_value = np.random.default_rng(1).integers(0, 65536, (40, 40), np.uint16)
+    got = read_image(encoded(Image.fromarray(any_value), form))[..., 0]
+    assert (got == np.rint(any_value / 257)).all()
 
 
 @pytest.mark.parametrize("top", [1.0, 255.0, 65535.0])
