@@ -60,7 +60,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def flat_optimiser(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimiser's memory as named tensors: optimiser.<parameter>.<key>."""
     return {
-        f"optimiser.{index}.{key}": torch.as_tensor(value)
+        f"optimiser.{index}.{key}": torch.as_tensor(value).clone()
         for index, memory in optimiser.state_dict()["state"].items()
         for key, value in memory.items()
         if value is not None

@@ -1,0 +1,113 @@
+"""The whole network, for every bundled recipe."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from facetell.contract import Contract  # noqa: E402
+from facetell.model.hybrid import build_model, describe  # noqa: E402
+from facetell.recipe import ModelOptions, TrainOptions, load_recipe, recipe_names  # noqa: E402
+from facetell.train.finish import count_multiply_adds  # noqa: E402
+
+SMALL = ModelOptions(face_px=16, widths=(4, 6), features=8, hidden=5, grid=2, stn_hidden=(8, 8))
+
+
+def built(options, train=None):
+    torch.manual_seed(0)
+    return build_model(options, 7, train or TrainOptions())
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_builds_a_network_that_scores_faces(name):
+    recipe = load_recipe(name)
+    o = recipe.model
+    out = built(o, recipe.train).eval()(torch.randn(3, 1, o.channels, o.face_px, o.face_px))
+
+    assert out.margins.shape == (3, 7)
+    assert out.margins.isfinite().all()
+    assert (out.theta is not None) == o.stn
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_face_scores_the_same_alone_and_in_any_batch(name):
+    recipe = load_recipe(name)
+    o = recipe.model
+    model = built(o, recipe.train).eval()
+    faces = torch.randn(4, 1, o.channels, o.face_px, o.face_px)
+
+    together = model(faces).margins
+
+    assert torch.allclose(together[:1], model(faces[:1]).margins, atol=1e-4)
+    assert torch.allclose(together.flip(0), model(faces.flip(0)).margins, atol=1e-4)
+
+
+@pytest.mark.parametrize("sequence", ["regions", "mean", "frames"])
+@pytest.mark.parametrize("stn", [True, False])
+@pytest.mark.parametrize("trunk", ["six", "residual"])
+def test_every_combination_of_blocks_works(sequence, stn, trunk):
+    options = replace(SMALL, sequence=sequence, stn=stn, trunk=trunk, depths=(1, 1))
+
+    out = built(options).eval()(torch.randn(2, 3, 1, 16, 16))
+
+    assert out.margins.shape == (2, 7)
+    assert out.features.shape == (2, 8 if sequence == "mean" else 5)
+
+
+def test_only_an_lstm_over_frames_sees_their_order():
+    window = torch.randn(1, 4, 1, 16, 16)
+    for sequence, sees in (("frames", True), ("regions", False), ("mean", False)):
+        model = built(replace(SMALL, sequence=sequence)).eval()
+        same = torch.allclose(model(window).margins, model(window.flip(1)).margins, atol=1e-5)
+        assert same is not sees, sequence
+
+
+def test_an_lstm_over_regions_sees_where_things_are_and_the_mean_does_not():
+    maps = torch.randn(1, 6, 2, 2)
+    for sequence, sees in (("regions", True), ("mean", False)):
+        model = built(replace(SMALL, sequence=sequence, stn=False)).eval()
+        plain, turned = (model.read(model.cells(m), 1, 1) for m in (maps, maps.flip(2, 3)))
+        assert torch.allclose(plain, turned, atol=1e-5) is not sees, sequence
+
+
+@pytest.mark.parametrize("std", [0.07, 0.0065])
+def test_gaussian_initialisation_has_the_printed_deviation(std):
+    model = built(ModelOptions(widths=(16, 48)), TrainOptions(init="gaussian", init_std=std))
+
+    assert model.cnn[7].weight.std().item() == pytest.approx(std, rel=0.05)
+    assert model.reader.lstm.weight_ih_l0.std().item() == pytest.approx(std, rel=0.05)
+    assert model.cnn[0].bias.abs().sum() == 0
+
+
+def test_the_paper_recipe_has_the_printed_blocks():
+    model = built(load_recipe("paper-a").model)
+    kinds = [type(layer).__name__ for layer in model.cnn]
+
+    assert kinds == (["Conv2d"] * 3 + ["MaxPool2d", "ReLU"]) * 2
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in model.stn.modules()) == 3
+    assert sum(isinstance(m, torch.nn.Linear) for m in model.stn.modules()) == 3
+    assert describe(model.options).endswith("LSTM over 6x6 regions > linear SVM")
+
+
+def test_compact_keeps_to_its_budget():
+    recipe = load_recipe("compact")
+    model = built(recipe.model, recipe.train)
+
+    assert sum(p.numel() for p in model.parameters()) <= 500_000
+    assert count_multiply_adds(model, Contract(name="compact")) <= 40_000_000
+
+
+def test_multiply_adds_count_what_a_hand_counts():
+    options = ModelOptions(
+        face_px=16, stn=False, trunk="residual", widths=(2, 3), depths=(1, 1),
+        features=4, sequence="mean",
+    )  # fmt: skip
+    stem = 8 * 8 * 2 * 25
+    first = 2 * 8 * 8 * 2 * 2 * 9
+    second = 4 * 4 * 3 * (2 * 9 + 3 * 9 + 2)
+    cells = 16 * (3 * 4 + 4 * 4)
+
+    counted = count_multiply_adds(built(options), Contract(name="x", face_px=16))
+
+    assert counted == stem + first + second + cells + 4 * 7

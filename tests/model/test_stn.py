@@ -1,0 +1,68 @@
+"""The spatial transformer."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+F = torch.nn.functional
+
+from facetell.model.stn import SpatialTransformer, base_grid, straighten  # noqa: E402
+
+IDENTITY = torch.tensor([[1.0, 0, 0], [0, 1, 0]])
+
+
+def test_the_identity_map_changes_nothing():
+    faces = torch.rand(3, 1, 16, 16)
+
+    out = straighten(faces, IDENTITY.expand(3, 2, 3), base_grid(16))
+
+    assert torch.allclose(out, faces, atol=1e-5)
+
+
+def test_a_map_that_looks_one_pixel_right_moves_the_picture_one_pixel_left():
+    faces = torch.rand(1, 2, 8, 8)
+    theta = IDENTITY.clone()[None]
+    theta[0, 0, 2] = 2 / 8  # one pixel of eight, in [-1, 1]
+
+    out = straighten(faces, theta, base_grid(8))
+
+    assert torch.allclose(out[..., :-1], faces[..., 1:], atol=1e-5)
+    assert torch.allclose(out[..., -1], torch.zeros(1), atol=1e-5)
+
+
+def test_the_constant_grid_does_what_affine_grid_does():
+    faces, theta = torch.rand(4, 3, 24, 24), IDENTITY + 0.3 * torch.randn(4, 2, 3)
+    grid = F.affine_grid(theta, [4, 3, 24, 24], align_corners=False)
+
+    ours = straighten(faces, theta, base_grid(24))
+
+    assert torch.allclose(ours, F.grid_sample(faces, grid, align_corners=False), atol=1e-5)
+
+
+def test_an_untrained_transformer_passes_faces_through():
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3)
+    block.reset_offset()
+    faces = torch.rand(2, 1, 16, 16)
+
+    out, theta = block(faces)
+
+    assert torch.equal(theta, IDENTITY.expand(2, 2, 3))
+    assert torch.allclose(out, faces, atol=1e-5)
+
+
+@pytest.mark.parametrize(("limit", "stays"), [(0.3, True), (0.0, False)])
+def test_no_weights_can_push_a_bounded_offset_beyond_its_limit(limit, stays):
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), limit)
+    torch.nn.init.constant_(block.offset.bias, 50.0)
+
+    _, theta = block(torch.rand(2, 1, 16, 16))
+
+    assert bool(((theta - IDENTITY).abs() <= 0.3 + 1e-6).all()) is stays
+
+
+def test_the_map_is_learnable():
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3)
+    block.reset_offset()
+
+    block(torch.rand(2, 1, 16, 16))[0].square().sum().backward()
+
+    assert block.offset.bias.grad.abs().sum() > 0

@@ -1,0 +1,79 @@
+"""Export."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxscript")
+
+from dataclasses import replace  # noqa: E402
+
+from facetell.contract import Contract  # noqa: E402
+from facetell.errors import ExportError  # noqa: E402
+from facetell.export import export  # noqa: E402
+from facetell.model.hybrid import build_model  # noqa: E402
+from facetell.recipe import ModelOptions, TrainOptions  # noqa: E402
+from facetell.runtime.session import load  # noqa: E402
+from facetell.train.predictor import TorchPredictor  # noqa: E402
+
+OPTIONS = ModelOptions(
+    face_px=16, widths=(4, 6), relu_each=True, batch_norm=True, features=8, hidden=8, grid=2,
+    stn_widths=(2, 2, 2), stn_hidden=(4, 4),
+)  # fmt: skip
+
+
+def predictor(options=OPTIONS, seed=0):
+    torch.manual_seed(seed)
+    model = build_model(options, 7, TrainOptions())
+    if model.stn is not None:  # a map that does something
+        torch.nn.init.normal_(model.stn.offset.weight, std=3.0)
+    model.train()(torch.randn(64, 1, 1, 16, 16))  # statistics for batch normalisation
+    contract = Contract(name="tiny", face_px=16, score_scale=2.5, sequence=options.sequence)
+    return TorchPredictor(model.eval(), contract)
+
+
+def faces(count=9):
+    return np.random.default_rng(4).integers(0, 256, (count, 16, 16), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [OPTIONS, replace(OPTIONS, stn=False, sequence="mean", trunk="residual", depths=(1, 1))],
+    ids=["hybrid", "without transformer and LSTM"],
+)
+def test_the_onnx_file_says_what_the_network_says(tmp_path, options):
+    ours = predictor(options)
+
+    difference = export(ours, tmp_path / "tiny.onnx", faces(), name="shipped")
+
+    theirs = load(tmp_path / "tiny.onnx")
+    assert difference <= 1e-4
+    assert theirs.contract == replace(ours.contract, name="shipped")
+    for count in (0, 1, 9):
+        for a, b in zip(ours.predict(faces(count)), theirs.predict(faces(count)), strict=True):
+            assert (a is None and b is None) or np.allclose(a, b, atol=1e-4)
+
+
+def test_a_graph_that_disagrees_is_not_written(tmp_path, monkeypatch):
+    from facetell import export as module
+
+    other = predictor(seed=1)
+    true_graph_of = module.graph_of
+    monkeypatch.setattr(module, "graph_of", lambda _, contract: true_graph_of(other.model, contract))
+
+    with pytest.raises(ExportError, match="agree with PyTorch within 0.0001") as caught:
+        export(predictor(), tmp_path / "tiny.onnx", faces())
+
+    assert caught.value.actual > 1e-4
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_faces_nothing_is_exported(tmp_path):
+    with pytest.raises(ExportError, match="real faces"):
+        export(predictor(), tmp_path / "tiny.onnx", faces(0))
+
+
+def test_the_file_holds_no_trace_of_the_machine(tmp_path):
+    export(predictor(), tmp_path / "tiny.onnx", faces())
+
+    assert b"facetell/model" not in (tmp_path / "tiny.onnx").read_bytes()

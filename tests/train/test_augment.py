@@ -1,0 +1,87 @@
+"""Augmentation."""
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from facetell.recipe import AugmentOptions  # noqa: E402
+from facetell.train.augment import augment, mix_up  # noqa: E402
+
+NOTHING = AugmentOptions(flip=False, rotate_deg=0, scale=0, shift=0, contrast=0, brightness=0)
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def faces(*shape):
+    return torch.randint(0, 256, shape, generator=generator(9)).to(torch.uint8)
+
+
+@pytest.mark.parametrize("shape", [(1, 16, 16), (5, 16, 16), (5, 16, 16, 3)])
+def test_no_change_asked_for_is_no_change(shape):
+    x = faces(*shape)
+
+    assert torch.equal(augment(x, NOTHING, generator(), face_px=16), x)
+
+
+def test_flip_alone_gives_the_face_or_its_mirror_image():
+    x = faces(40, 16, 16)
+
+    out = augment(x, AugmentOptions(**{**vars(NOTHING), "flip": True}), generator(), face_px=16)
+
+    same = (out == x).flatten(1).all(1)
+    mirrored = (out == x.flip(2)).flatten(1).all(1)
+    assert (same | mirrored).all()
+    assert 5 < same.sum() < 35
+
+
+def test_the_same_generator_gives_the_same_faces_and_another_gives_others():
+    x, options = faces(6, 24, 24), AugmentOptions(erase=0.5)
+
+    first = augment(x, options, generator(1), face_px=24)
+
+    assert torch.equal(first, augment(x, options, generator(1), face_px=24))
+    assert not torch.equal(first, augment(x, options, generator(2), face_px=24))
+
+
+def test_faces_do_not_leak_into_each_other():
+    x = torch.arange(8, dtype=torch.uint8)[:, None, None].expand(8, 16, 16) * 30
+    options = AugmentOptions(contrast=0.0, brightness=0.0, erase=1.0)
+
+    out = augment(x.contiguous(), options, generator(), face_px=16)
+
+    assert torch.equal(out, x)
+
+
+def test_a_smaller_side_is_the_same_face_smaller():
+    x = torch.zeros(1, 48, 48, dtype=torch.uint8)
+    x[:, :24] = 200
+
+    out = augment(x, NOTHING, generator(), face_px=36)
+
+    assert out.shape == (1, 36, 36)
+    assert (out[0, :17] == 200).all()
+    assert (out[0, 19:] == 0).all()
+
+
+def test_erase_blanks_at_most_a_fifth_of_some_faces():
+    x = faces(200, 32, 32)
+
+    out = augment(x, AugmentOptions(**{**vars(NOTHING), "erase": 0.5}), generator(), face_px=32)
+
+    changed = (out != x).flatten(1).float().mean(1)
+    assert 60 < (changed > 0).sum() < 140
+    assert changed.max() < 0.25
+
+
+def test_mixup_off_changes_nothing_and_on_keeps_the_larger_share():
+    x, targets = torch.randn(8, 3), torch.arange(8)
+    same, _, share = mix_up(x, targets, 0.0, generator())
+    assert share == 1
+    assert torch.equal(same, x)
+
+    mixed, others, share = mix_up(x, targets, 0.4, generator())
+
+    assert 0.5 <= share <= 1
+    assert torch.allclose(mixed, share * x + (1 - share) * x[others])

@@ -1,0 +1,208 @@
+"""Real training runs: as a function, as a process, killed and resumed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from click.testing import CliRunner  # noqa: E402
+
+from facetell.cli import _group  # noqa: E402
+from facetell.datasets.toon import make_toon  # noqa: E402
+from facetell.errors import TrainingError  # noqa: E402
+from facetell.recipe import load_recipe  # noqa: E402
+from facetell.train.checkpoint import load_checkpoint  # noqa: E402
+from facetell.train.loop import COLUMNS, Progress, learning_rate, train  # noqa: E402
+from facetell.train.predictor import load_run  # noqa: E402
+
+TOON = "toon:characters=6,per_emotion=4,face_px=16"
+TINY = """
+name = "tiny"
+[model]
+face_px = 16
+widths = [4, 6]
+relu_each = true
+batch_norm = true
+stn_widths = [2, 2, 2]
+stn_hidden = [4, 4]
+features = 8
+hidden = 8
+grid = 2
+[train]
+epochs = 6
+batch_size = 16
+[svm]
+fit = "{fit}"
+"""
+
+
+@pytest.fixture
+def recipe(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace("{fit}", "end-to-end"))
+    return path
+
+
+def toon():
+    return make_toon(characters=6, per_emotion=4, face_px=16)
+
+
+def command(*arguments):
+    return [sys.executable, "-m", "facetell", "train", *map(str, arguments), "--threads", "1",
+            "--accelerator", "cpu"]  # fmt: skip
+
+
+def rows(folder: Path):
+    with (folder / "metrics.csv").open() as file:
+        wanted = ("epoch", "loss", "validation_accuracy", "learning_rate")
+        return [{key: row[key] for key in wanted} for row in csv.DictReader(file)]
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(tmp_path, recipe):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(recipe, "--data", TOON, "--out", whole), check=True, capture_output=True)
+
+    with subprocess.Popen(
+        command(recipe, "--data", TOON, "--out", killed),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as process:  # fmt: skip
+        deadline = time.monotonic() + 240
+        while not (killed / "last.safetensors").exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    assert not (killed / "model.safetensors").exists()
+    subprocess.run(command("--resume", killed), check=True, capture_output=True)
+
+    assert rows(killed) == rows(whole)
+    for name in ("model.safetensors", "best.safetensors"):
+        ours, theirs = (load_checkpoint(folder / name)[0] for folder in (killed, whole))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+
+
+def test_two_processes_train_one_model(tmp_path, recipe):
+    out = tmp_path / "run"
+
+    done = subprocess.run(
+        [*command(recipe, "--data", TOON, "--out", out, "--set", "train.epochs=2"),
+         "--devices", "2"], capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert len(rows(out)) == 2
+    assert load_run(out).contract.results["faces"] > 0
+
+
+def test_a_run_leaves_everything_needed_to_repeat_it(tmp_path, recipe):
+    seen = []
+    progress = Progress(epoch=seen.append)
+
+    predictor = train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu", progress=progress)  # fmt: skip
+
+    about = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert about["recipe"] == load_recipe(recipe).to_dict()
+    assert about["data"]["count"] == len(toon())
+    assert {"versions", "seed", "commit", "protocol"} <= set(about)
+    assert [row["epoch"] for row in seen] == [1, 2, 3, 4, 5, 6]
+    assert set(seen[0]) == set(COLUMNS)
+    assert list((tmp_path / "run" / "logs").glob("events*"))
+    assert predictor.contract.results["accuracy"] == pytest.approx(
+        max(row["validation_accuracy"] for row in seen), abs=1e-6
+    )
+
+
+@pytest.mark.parametrize("fit", ["sklearn", "admm"])
+def test_a_post_hoc_svm_replaces_the_last_layer_only(tmp_path, fit):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY.replace("{fit}", fit))
+
+    train(load_recipe(path), toon(), tmp_path / "run", accelerator="cpu")
+
+    best, _ = load_checkpoint(tmp_path / "run" / "best.safetensors")
+    final, _ = load_checkpoint(tmp_path / "run" / "model.safetensors")
+    changed = {name for name in best if not torch.equal(best[name], final[name])}
+    assert changed == {"svm.weight", "svm.bias"}
+
+
+def test_refit_makes_a_new_run_and_keeps_the_old(tmp_path, recipe):
+    train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu")
+    before = (tmp_path / "run" / "model.safetensors").read_bytes()
+
+    done = CliRunner().invoke(
+        _group, ["refit", str(tmp_path / "run"), "--svm", "admm", "--data", TOON,
+                 "--out", str(tmp_path / "admm")],
+    )  # fmt: skip
+
+    assert done.exit_code == 0, done.output
+    assert "validation accuracy" in done.output
+    assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
+    assert load_run(tmp_path / "admm").recipe.svm.fit == "admm"
+
+
+def test_a_folder_in_use_is_not_overwritten(tmp_path, recipe):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "run.json").write_text("{}")
+
+    with pytest.raises(TrainingError, match="expected a new folder .* --resume"):
+        train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu")
+
+
+def test_resuming_with_other_data_is_refused(tmp_path, recipe):
+    train(load_recipe(recipe, overrides=["train.epochs=1"]), toon(), tmp_path / "run", accelerator="cpu")  # fmt: skip
+
+    with pytest.raises(TrainingError, match="another recipe or other data"):
+        train(
+            load_recipe(recipe, overrides=["train.epochs=2"]), toon(), tmp_path / "run",
+            resume=True, accelerator="cpu",
+        )  # fmt: skip
+
+
+def test_a_recipe_that_explodes_says_so(tmp_path, recipe):
+    wild = load_recipe(
+        recipe,
+        overrides=["train.learning_rate=1e30", "train.clip_norm=0", "model.batch_norm=false"],
+    )
+
+    with pytest.raises(TrainingError, match="does not train"):
+        train(wild, toon(), tmp_path / "run", accelerator="cpu")
+
+
+def test_the_learning_rate_rises_then_falls_to_zero():
+    recipe = load_recipe("quick")
+    rates = [learning_rate(recipe, step, 1000) for step in range(1000)]
+    top = rates.index(max(rates))
+
+    assert 80 < top < 120
+    assert max(rates) == pytest.approx(recipe.train.learning_rate)
+    assert rates[-1] < 1e-5
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "give a RECIPE and --data PATH"),
+        (["quick"], "give a RECIPE and --data PATH"),
+        (["--resume", "."], "expected a training run"),
+        (["quikc", "--data", "toon"], "Did you mean 'quick'"),
+        (["quick", "--data", "nowhere.csv"], "nothing there"),
+    ],
+)
+def test_misuse_of_train_is_explained(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    done = CliRunner().invoke(_group, ["train", *arguments])
+
+    assert done.exit_code != 0
+    assert message in done.output + str(done.exception)
