@@ -34,7 +34,7 @@ def normalise(faces: NDArray[np.uint8], contract: Contract) -> NDArray[np.float3
     shape = (1, contract.channels, 1, 1)
     scale = (1 / (255 * np.array(contract.std, np.float64))).astype(np.float32).reshape(shape)
     shift = (np.array(contract.mean) / np.array(contract.std)).astype(np.float32).reshape(shape)
-    return planes.astype(np.float32) * scale - shift
+    return np.asarray(planes.astype(np.float32) * scale - shift)
 
 
 def to_tensor(faces: NDArray[np.uint8], contract: Contract) -> NDArray[np.float32]:

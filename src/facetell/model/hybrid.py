@@ -93,7 +93,7 @@ class Hybrid(nn.Module):
     def read(self, cells: Tensor, batch: int, frames: int) -> Tensor:
         """Cells (B * T, L, D) -> one vector per window (B, D)."""
         if self.reader is None:
-            return cells.unflatten(0, (batch, frames)).mean((1, 2))
+            return cells.unflatten(0, (batch, frames)).mean((1, 2))  # type: ignore[no-any-return]
         if self.options.sequence == "frames":
             return self.reader(cells.unflatten(0, (batch, frames))[:, :, 0])  # type: ignore[no-any-return]
         return self.reader(cells).unflatten(0, (batch, frames)).mean(1)  # type: ignore[no-any-return]
@@ -112,7 +112,8 @@ class _Standardise(nn.BatchNorm1d):
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, D) -> (B, D)."""
-        return super().forward(features) * self.num_features**-0.5
+        length: float = self.num_features**-0.5
+        return super().forward(features) * length
 
 
 def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hybrid:

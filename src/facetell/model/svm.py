@@ -175,7 +175,7 @@ def _prox_squared_hinge(
     return np.where(signs * v >= 1, v, inside)
 
 
-def _solve(factor: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
+def _solve(factor: NDArray[np.floating], right: NDArray[np.float64]) -> NDArray[np.float64]:
     """(L L')^-1 right, from the Cholesky factor L."""
     return np.linalg.solve(factor.T, np.linalg.solve(factor, right))
 

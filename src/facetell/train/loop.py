@@ -122,7 +122,8 @@ def train(
     averaged.load_state_dict(network.state_dict())
     averaged.to(fabric.device)
     model, optimiser = fabric.setup(
-        network.to(memory_format=torch.channels_last), _optimiser(network, recipe)
+        network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
+        _optimiser(network, recipe),
     )
     history: list[dict[str, float]] = []
     if resume and (folder / "last.safetensors").exists():

@@ -27,7 +27,7 @@ def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
     """softmax(scale * margins) along the last axis."""
     z = scale * margins.astype(np.float64)
     z = np.exp(z - z.max(-1, keepdims=True, initial=-np.inf))
-    return (z / z.sum(-1, keepdims=True)).astype(np.float32)
+    return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
 
 
 class TorchPredictor:
@@ -48,7 +48,7 @@ class TorchPredictor:
         margins, _, theta = self.run(faces)
         if self.contract.flip:
             mirrored, _, _ = self.run(faces[:, :, ::-1])
-            margins = (margins + mirrored) / 2
+            margins = (margins + mirrored) * np.float32(0.5)
         return Prediction(margins, softmax(margins, self.contract.score_scale), theta)
 
     def features(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
