@@ -59,9 +59,11 @@ def test_a_graph_that_disagrees_is_not_written(tmp_path, monkeypatch):
 
     other = predictor(seed=1)
     true_graph_of = module.graph_of
-    monkeypatch.setattr(module, "graph_of", lambda _, contract: true_graph_of(other.model, contract))
+    monkeypatch.setattr(
+        module, "graph_of", lambda _, contract: true_graph_of(other.model, contract)
+    )
 
-    with pytest.raises(ExportError, match="agree with PyTorch within 0.0001") as caught:
+    with pytest.raises(ExportError, match=r"agree with PyTorch within 0\.0001") as caught:
         export(predictor(), tmp_path / "tiny.onnx", faces())
 
     assert caught.value.actual > 1e-4

@@ -116,7 +116,8 @@ class Contract:
         unknown = set(values) - {f.name for f in fields(cls)}
         if unknown:
             raise ContractError(
-                f"unknown contract fields {sorted(unknown)}. Use a newer facetell to read this file."
+                f"unknown contract fields {sorted(unknown)}. "
+                "Use a newer facetell to read this file."
             )
         for name in ("labels", "mean", "std"):
             if name in values:

@@ -120,7 +120,10 @@ def largest_difference(
         expected = [o.numpy() for o in module(torch.from_numpy(tensor))]
     together = session.run(None, {"faces": tensor})
     alone = session.run(None, {"faces": tensor[:1]})
-    pairs = [*zip(expected, together, strict=True), *zip([e[:1] for e in expected], alone, strict=True)]  # fmt: skip
+    pairs = [
+        *zip(expected, together, strict=True),
+        *zip([e[:1] for e in expected], alone, strict=True),
+    ]
     return float(max(np.abs(a - b).max() for a, b in pairs))
 
 

@@ -30,9 +30,7 @@ ALIASES = {
     "surprise": ("surprised", "su", "sur"),
     "neutral": ("ne", "neu"),
 }
-_CANONICAL = {
-    alias: emotion for emotion, others in ALIASES.items() for alias in (emotion, *others)
-}
+_CANONICAL = {alias: emotion for emotion, others in ALIASES.items() for alias in (emotion, *others)}
 
 
 def canonical(name: str) -> str | None:

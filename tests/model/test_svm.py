@@ -97,9 +97,7 @@ def test_the_fitted_svm_does_not_care_about_the_features_scale(fit):
     scaled = fit_svm(features * stretch + move, targets, 4, SvmOptions(fit=fit))
 
     margins = features @ plain[0].T + plain[1]
-    assert np.allclose(
-        margins, (features * stretch + move) @ scaled[0].T + scaled[1], atol=0.02
-    )
+    assert np.allclose(margins, (features * stretch + move) @ scaled[0].T + scaled[1], atol=0.02)
     assert (margins.argmax(1) == targets).mean() > 0.6
 
 

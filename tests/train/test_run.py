@@ -107,7 +107,9 @@ def test_a_run_leaves_everything_needed_to_repeat_it(tmp_path, recipe):
     seen = []
     progress = Progress(epoch=seen.append)
 
-    predictor = train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu", progress=progress)  # fmt: skip
+    predictor = train(
+        load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu", progress=progress
+    )
 
     about = json.loads((tmp_path / "run" / "run.json").read_text())
     assert about["recipe"] == load_recipe(recipe).to_dict()
@@ -153,12 +155,17 @@ def test_a_folder_in_use_is_not_overwritten(tmp_path, recipe):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.json").write_text("{}")
 
-    with pytest.raises(TrainingError, match="expected a new folder .* --resume"):
+    with pytest.raises(TrainingError, match=r"expected a new folder .* --resume"):
         train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu")
 
 
 def test_resuming_with_other_data_is_refused(tmp_path, recipe):
-    train(load_recipe(recipe, overrides=["train.epochs=1"]), toon(), tmp_path / "run", accelerator="cpu")  # fmt: skip
+    train(
+        load_recipe(recipe, overrides=["train.epochs=1"]),
+        toon(),
+        tmp_path / "run",
+        accelerator="cpu",
+    )
 
     with pytest.raises(TrainingError, match="another recipe or other data"):
         train(

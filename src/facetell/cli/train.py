@@ -79,7 +79,9 @@ def train(
         f"{100 * results['balanced_accuracy']:.2f} (n = {results['faces']:,}, "
         f"{predictor.contract.protocol})"
     )
-    click.echo(f"next: facetell evaluate {folder} --data {source}; facetell export {folder}", err=True)
+    click.echo(
+        f"next: facetell evaluate {folder} --data {source}; facetell export {folder}", err=True
+    )
 
 
 @click.command()

@@ -190,7 +190,7 @@ def make_toon(
             for c, k, n in keys
         ),
         read=read,
-        source=f"toon:characters={characters},per_emotion={per_emotion},seed={seed}",
+        source=f"toon:characters={characters},per_emotion={per_emotion},seed={seed},face_px={face_px}",
         licence="Drawn by facetell; free of rights.",
     )
 

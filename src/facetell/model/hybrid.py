@@ -162,5 +162,6 @@ def describe(options: ModelOptions) -> str:
         "mean": "mean pooling",
     }[options.sequence]
     head = {"svm": "linear SVM", "softmax": "softmax"}[options.head]
-    return " > ".join(filter(None, ["spatial transformer" if options.stn else "", trunk,
-                                    f"fully connected {options.features}", sequence, head]))  # fmt: skip
+    stn = "spatial transformer" if options.stn else ""
+    blocks = (stn, trunk, f"fully connected {options.features}", sequence, head)
+    return " > ".join(filter(None, blocks))

@@ -7,6 +7,8 @@ layers.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -61,7 +63,7 @@ class SpatialTransformer(nn.Module):
         self.limit = limit
         sizes = (channels, *widths)
         convolutions: list[nn.Module] = []
-        for before, after in zip(sizes[:-1], sizes[1:], strict=True):
+        for before, after in pairwise(sizes):
             convolutions += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
         self.convolutions = nn.Sequential(*convolutions)
         cells = (face_px // 8) ** 2

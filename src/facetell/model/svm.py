@@ -34,8 +34,11 @@ def squared_hinge(margins: Tensor, targets: Tensor) -> Tensor:
 
 
 def svm_objective(
-    weight: NDArray[np.float64], features: NDArray[np.float64], signs: NDArray[np.float64],
-    l2: float, weights: NDArray[np.float64] | None = None,
+    weight: NDArray[np.float64],
+    features: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    l2: float,
+    weights: NDArray[np.float64] | None = None,
 ) -> float:
     """l2/2 |w|^2 + sum over faces and classes of weights * max(0, 1 - signs * margins)^2.
 
@@ -51,9 +54,16 @@ def svm_objective(
 
 
 def fit_admm(
-    features: NDArray[np.floating], targets: NDArray[np.integer], *, classes: int,
-    l2: float = 0.0015, rho: float = 0.025, iterations: int = 100,
-    absolute: float = 1e-4, relative: float = 1e-3, balanced: bool = False,
+    features: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    *,
+    classes: int,
+    l2: float = 0.0015,
+    rho: float = 0.025,
+    iterations: int = 100,
+    absolute: float = 1e-4,
+    relative: float = 1e-3,
+    balanced: bool = False,
 ) -> tuple[LinearSvm, list[float]]:
     """Linear SVM by the alternating direction method of multipliers.
 
@@ -105,8 +115,12 @@ def fit_admm(
 
 
 def fit_sklearn(
-    features: NDArray[np.floating], targets: NDArray[np.integer], *, classes: int,
-    l2: float = 0.0015, balanced: bool = False,
+    features: NDArray[np.floating],
+    targets: NDArray[np.integer],
+    *,
+    classes: int,
+    l2: float = 0.0015,
+    balanced: bool = False,
 ) -> LinearSvm:
     """Linear SVM by scikit-learn's LinearSVC: the same objective, its C is 1 / l2."""  # fmt: skip
     svm = require("sklearn.svm", extra="evaluate", purpose="fitting an SVM with scikit-learn")
@@ -166,10 +180,12 @@ def _problem(
 
 
 def _prox_squared_hinge(
-    v: NDArray[np.float64], signs: NDArray[np.float64], weights: NDArray[np.float64] | None,
+    v: NDArray[np.float64],
+    signs: NDArray[np.float64],
+    weights: NDArray[np.float64] | None,
     rho: float,
 ) -> NDArray[np.float64]:
-    """argmin over z of weights * max(0, 1 - signs z)^2 + rho/2 (z - v)^2, elementwise."""  # fmt: skip
+    """argmin over z of weights * max(0, 1 - signs z)^2 + rho/2 (z - v)^2, elementwise."""
     slope = 2.0 if weights is None else 2 * weights[:, None]
     inside = (rho * v + slope * signs) / (rho + slope)
     return np.where(signs * v >= 1, v, inside)

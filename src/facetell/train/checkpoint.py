@@ -15,7 +15,13 @@ from torch import Tensor
 
 from facetell.errors import TrainingError
 
-__all__ = ["flat_optimiser", "load_checkpoint", "restore_optimiser", "save_checkpoint", "write_atomically"]  # fmt: skip
+__all__ = [
+    "flat_optimiser",
+    "load_checkpoint",
+    "restore_optimiser",
+    "save_checkpoint",
+    "write_atomically",
+]
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

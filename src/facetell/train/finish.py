@@ -29,8 +29,15 @@ __all__ = ["count_multiply_adds", "finish", "fit_scale", "held_out_faces", "refi
 
 
 def finish(
-    network: Hybrid, recipe: Recipe, contract: Contract, dataset: Dataset, parts: Split,
-    folder: Path, *, write: bool = True, say: Callable[[str], None] = lambda _: None,
+    network: Hybrid,
+    recipe: Recipe,
+    contract: Contract,
+    dataset: Dataset,
+    parts: Split,
+    folder: Path,
+    *,
+    write: bool = True,
+    say: Callable[[str], None] = lambda _: None,
 ) -> TorchPredictor:
     """Fit the SVM where the recipe wants it post hoc, calibrate, and write model.safetensors.
 
@@ -46,9 +53,7 @@ def finish(
     if recipe.svm.fit != "end-to-end":
         say(f"fitting the SVM on frozen features ({recipe.svm.fit})")
         _refit(predictor, dataset, parts.train.indices, recipe)
-    faces = dataset.faces(
-        parts.validation, face_px=contract.face_px, channels=contract.channels
-    )
+    faces = dataset.faces(parts.validation, face_px=contract.face_px, channels=contract.channels)
     targets = dataset.targets[parts.validation]
     margins = predictor.predict(faces).margins
     confusion = confusion_matrix(targets, margins.argmax(1), len(contract.labels))
@@ -73,7 +78,11 @@ def finish(
 
 
 def refit_run(
-    run: Path, folder: Path, changes: dict[str, Any], *, source: str | None = None,
+    run: Path,
+    folder: Path,
+    changes: dict[str, Any],
+    *,
+    source: str | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TorchPredictor:
     """A copy of a finished run whose SVM is fitted anew on frozen features.
@@ -125,9 +134,7 @@ def _refit(
     """A linear SVM on the frozen features of the training faces and their mirror images."""
     contract = predictor.contract
     faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
-    features = np.concatenate(
-        [predictor.features(faces), predictor.features(faces[:, :, ::-1])]
-    )
+    features = np.concatenate([predictor.features(faces), predictor.features(faces[:, :, ::-1])])
     targets = np.tile(dataset.targets[indices], 2)
     weight, bias = fit_svm(features, targets, len(contract.labels), recipe.svm)
     with torch.no_grad():

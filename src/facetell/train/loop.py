@@ -19,7 +19,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -264,9 +264,7 @@ def _average(averaged: Hybrid, network: Hybrid, decay: float, step: int) -> None
 class _Judge:
     """Accuracy on the validation faces, with flip, of the averaged weights."""
 
-    def __init__(
-        self, dataset: Dataset, indices: NDArray[np.int64], contract: Contract
-    ) -> None:
+    def __init__(self, dataset: Dataset, indices: NDArray[np.int64], contract: Contract) -> None:
         self.contract = contract
         self.targets = dataset.targets[indices]
         self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)

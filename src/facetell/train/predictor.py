@@ -69,9 +69,7 @@ class TorchPredictor:
             for i in starts
         ]
         self.model.train(was_training)
-        margins, features = (
-            torch.cat([o[part] for o in outputs]).cpu().numpy() for part in (0, 1)
-        )
+        margins, features = (torch.cat([o[part] for o in outputs]).cpu().numpy() for part in (0, 1))
         if outputs[0].theta is None:
             return margins, features, None
         return margins, features, torch.cat([o.theta[:, 0] for o in outputs]).cpu().numpy()
