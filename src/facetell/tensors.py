@@ -20,8 +20,7 @@ def grey(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
     A face whose three channels are equal comes back unchanged.
     """
     weights = np.array([19595, 38470, 7471], np.uint32)  # 16-bit fixed point, sums to 65536
-    luma: NDArray[np.uint32] = (faces @ weights + 32768) >> 16
-    return luma.astype(np.uint8)
+    return np.asarray((faces @ weights + 32768) >> 16, np.uint8)
 
 
 def normalise(faces: NDArray[np.uint8], contract: Contract) -> NDArray[np.float32]:
