@@ -1,0 +1,94 @@
+"""Recipes."""
+
+import pytest
+
+from facetell.errors import RecipeError
+from facetell.recipe import (
+    Recipe,
+    describe_settings,
+    load_recipe,
+    recipe_from_dict,
+    recipe_names,
+    recipe_text,
+)
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_an_empty_file_is_the_defaults_under_the_files_name(tmp_path):
+    assert load_recipe(written(tmp_path, "")) == Recipe(name="mine")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_bundled_recipe_comes_back_from_its_dictionary_and_from_its_settings(name, tmp_path):
+    recipe = load_recipe(name)
+
+    assert recipe.name == name
+    assert recipe.purpose
+    assert recipe_from_dict(recipe.to_dict()) == recipe
+    assert load_recipe(written(tmp_path, describe_settings(recipe))) == recipe
+    assert f"facetell train {name} --data" in recipe_text(name)[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "std", "l2", "rate"),
+    [("paper-a", 0.07, 0.0018, None), ("paper-b", 0.0065, 0.0015, 0.025)],
+)
+def test_the_printed_settings_are_the_printed_ones(name, std, l2, rate):
+    recipe = load_recipe(name)
+
+    assert (recipe.train.init, recipe.train.init_std, recipe.train.l2) == ("gaussian", std, l2)
+    assert rate is None or (recipe.train.optimiser, recipe.train.learning_rate) == ("adam", rate)
+    assert recipe.data.oversample
+    assert not recipe.model.relu_each
+    assert not recipe.model.batch_norm
+
+
+def test_the_other_reading_of_admm_is_rho():
+    svm = load_recipe("paper-b-admm").svm
+
+    assert (svm.fit, svm.rho, svm.l2) == ("admm", 0.025, 0.0015)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[train]\nlearning_rat = 1", r"'train.learning_rat' in .*mine.toml, line 2. Did you mean 'learning_rate'"),
+        ("[trian]\nepochs = 1", r"'trian' in .*, line 1. Did you mean 'train'"),
+        ("[train]\nepochs = 1.5", r"train.epochs in .* must be a whole number .* got 1.5"),
+        ("[train]\nepochs = 0", r"train.epochs in .* got 0"),
+        ("[model]\nstn = 1", r"model.stn in .* must be true or false"),
+        ("[model]\ntrunk = 'seven'", r"must be one of 'six', 'residual' .* got 'seven'"),
+        ("[model]\nwidths = [16, 0.5]", r"must be a list of whole numbers"),
+        ("[model]\nface_px = 50", r"a multiple of 8.* got 50"),
+        ("[train]\nlearning_rate = true", r"must be a number .* got True"),
+        ("train = 3", r"expected a table \[train\]"),
+        ("[train", r"is not valid TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_named_with_its_place_and_a_way_out(tmp_path, text, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(written(tmp_path, text))
+
+
+def test_overrides_come_last_and_are_checked_alike(tmp_path):
+    path = written(tmp_path, "[train]\nepochs = 3\nseed = 2")
+
+    recipe = load_recipe(path, overrides=["train.epochs=5", "model.trunk=residual", "name=x"])
+
+    assert (recipe.train.epochs, recipe.train.seed, recipe.model.trunk, recipe.name) == (
+        5, 2, "residual", "x",
+    )  # fmt: skip
+    with pytest.raises(RecipeError, match="section.key=value"):
+        load_recipe(path, overrides=["train.epochs"])
+    with pytest.raises(RecipeError, match="Did you mean 'epochs'"):
+        load_recipe(path, overrides=["train.epoch=1"])
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(RecipeError, match=r"compact.*Did you mean 'compact'"):
+        load_recipe("compcat")
