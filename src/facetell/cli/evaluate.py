@@ -19,7 +19,7 @@ __all__ = ["evaluate"]
 @click.command(
     epilog="""\b
 Example:
-  facetell evaluate facetell-small --data fer2013.csv --report report.html
+  facetell evaluate compact --data fer2013.csv --report report.html
 """
 )
 @click.argument("model")

@@ -11,7 +11,12 @@ __all__ = ["recipes"]
 
 @click.group()
 def recipes() -> None:
-    """List and show training recipes."""
+    """List and show training recipes.
+
+    \b
+    Example:
+      facetell recipes show compact
+    """
 
 
 @recipes.command("list")
