@@ -12,7 +12,7 @@ import click
 __all__ = ["data"]
 
 _FORMS = (
-    ("toon", "drawn faces, no download; toon:characters=12,per_emotion=20,seed=0"),
+    ("toon", "drawn faces, no download; toon:characters=40,per_emotion=6,seed=0"),
     (
         "fer2013.csv",
         "or icml_face_data.csv: Kaggle competition 'challenges-in-representation-learning-"
