@@ -82,7 +82,7 @@ weights trained on them is not settled: get advice before commercial use.
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
+    parser = argparse.ArgumentParser(description="Measure bundled models, write their cards.")
     parser.add_argument("names", nargs="*", default=list(bundled_models()))
     parser.add_argument("--data", required=True, help="FER2013 in any form")
     arguments = parser.parse_args()

@@ -9,13 +9,13 @@ import pytest
 pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
-from click.testing import CliRunner  # noqa: E402
-from PIL import Image  # noqa: E402
+from click.testing import CliRunner
+from PIL import Image
 
-from facetell.cli import _group  # noqa: E402
-from facetell.datasets import open_dataset  # noqa: E402
-from facetell.datasets.splits import split  # noqa: E402
-from facetell.train.predictor import load_run  # noqa: E402
+from facetell.cli import _group
+from facetell.datasets import open_dataset
+from facetell.datasets.splits import split
+from facetell.train.predictor import load_run
 
 READ_WITHOUT_TORCH = """
 import json, sys

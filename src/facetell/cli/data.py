@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -76,19 +75,14 @@ def check(path: str, label_order: str | None, copies: bool, as_json: bool) -> No
         "fingerprint": fingerprint(dataset),
     }
     if copies:
+        from facetell.cli.progress import show_search
         from facetell.datasets.splits import copies_across_sides
 
-        found["copies"] = copies_across_sides(dataset, progress=_progress)
+        found["copies"] = copies_across_sides(dataset, progress=show_search)
     if as_json:
         click.echo(json.dumps(found))
     else:
         click.echo("\n".join(_lines(found)))
-
-
-def _progress(phase: str, share: float) -> None:
-    """A line on stderr that overwrites itself; nothing when piped."""
-    if sys.stderr.isatty():
-        click.echo(f"\r{phase} {share:4.0%}" + ("\n" if share >= 1 else ""), err=True, nl=False)
 
 
 def _lines(found: dict[str, Any]) -> Iterable[str]:

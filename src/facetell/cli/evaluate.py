@@ -74,6 +74,7 @@ def evaluate(
     MODEL is a bundled model's name, an ONNX file, or the folder of a training run. Every number
     comes with its 95 % interval, its protocol, and what always giving the commonest answer scores.
     """
+    from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
     from facetell.datasets.splits import split
     from facetell.evaluate.compare import compare
@@ -85,7 +86,7 @@ def evaluate(
     _refuse_overwriting([path for path in (report, predictions) if path], force)
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data)
-    parts = split(dataset, protocol, seed=seed)
+    parts = split(dataset, protocol, seed=seed, progress=show_search)
     answers = [
         judge(predictor, dataset, parts, side=side, progress=_progress(predictor.contract.name))
         for predictor in predictors

@@ -121,6 +121,7 @@ def refit(
 
 
 def _progress(epochs: int) -> Progress:
+    from facetell.cli.progress import show_search
     from facetell.train.loop import Progress
 
     live = sys.stderr.isatty()
@@ -147,4 +148,6 @@ def _progress(epochs: int) -> Progress:
             f"{values['seconds']:>8.1f}"
         )
 
-    return Progress(step=step, epoch=row, say=lambda text: click.echo(text, err=True))
+    return Progress(
+        step=step, epoch=row, say=lambda text: click.echo(text, err=True), search=show_search
+    )

@@ -63,11 +63,15 @@ COLUMNS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Whom to tell: `step(epoch, step, steps, loss)`, `epoch(row)`, `say(text)`."""
+    """Whom to tell: `step(epoch, step, steps, loss)`, `epoch(row)`, `say(text)`.
+
+    `search(phase, share)` hears how far the search for near-copies is.
+    """
 
     step: Callable[[int, int, int, float], None] = lambda *_: None
     epoch: Callable[[dict[str, float]], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
+    search: Callable[[str, float], None] = lambda *_: None
 
 
 def train(
@@ -102,8 +106,15 @@ def train(
         accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
     )
     fabric.launch()
+    if not fabric.is_global_zero:
+        progress = Progress()
     torch.manual_seed(recipe.train.seed)
-    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
+    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed, progress=progress.search)
+    if not len(parts.validation):
+        raise TrainingError(
+            f"expected validation faces to select on, but {dataset.name} under protocol "
+            f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
+        )
     contract = make_contract(recipe, dataset, parts)
     if fabric.is_global_zero:
         _open_folder(folder, recipe, contract, dataset, resume=resume)
