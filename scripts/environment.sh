@@ -13,7 +13,7 @@ find_python() {
   for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python3.14 python; do
     command -v "$candidate" >/dev/null 2>&1 || continue
     if ! "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then
-      old="$old $candidate"
+      old="$old${old:+, }$candidate ($("$candidate" --version 2>&1 || true))"
     elif ! "$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then
       bare=$candidate
     else
