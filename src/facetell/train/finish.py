@@ -19,13 +19,20 @@ from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
-from facetell.model.hybrid import Hybrid
+from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.checkpoint import save_checkpoint, write_atomically
 from facetell.train.predictor import TorchPredictor, load_run, softmax
 
-__all__ = ["count_multiply_adds", "finish", "fit_scale", "held_out_faces", "refit_run"]
+__all__ = [
+    "count_multiply_adds",
+    "finish",
+    "fit_scale",
+    "held_out_faces",
+    "make_contract",
+    "refit_run",
+]
 
 
 def finish(
@@ -77,6 +84,26 @@ def finish(
     return predictor
 
 
+def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
+    """What a model trained by this recipe on these faces promises, before it is trained."""
+    channels = recipe.model.channels
+    return Contract(
+        name=recipe.name,
+        labels=dataset.labels,
+        face_px=recipe.model.face_px,
+        channels=channels,
+        mean=(0.5,) * channels,
+        std=(0.25,) * channels,
+        sequence=recipe.model.sequence,
+        recipe=recipe.name,
+        architecture=describe(recipe.model),
+        protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
+        f"calibrated on {len(parts.validation):,} validation faces",
+        data=fingerprint(dataset),
+        licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
+    )
+
+
 def refit_run(
     run: Path,
     folder: Path,
@@ -103,7 +130,7 @@ def refit_run(
     recipe = recipe_from_dict(values)
     dataset, about = _dataset_of(run, source)
     parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
-    contract = replace(before.contract, data=fingerprint(dataset), score_scale=1.0)
+    contract = make_contract(recipe, dataset, parts)
     folder.mkdir(parents=True, exist_ok=True)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")

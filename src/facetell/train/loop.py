@@ -33,9 +33,8 @@ from tensorboardX import SummaryWriter
 from torch import Tensor
 
 from facetell.contract import Contract
-from facetell.datasets.fingerprint import fingerprint
 from facetell.datasets.sample import Dataset
-from facetell.datasets.splits import Split, oversample, split
+from facetell.datasets.splits import oversample, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.model.hybrid import Hybrid, build_model, describe
@@ -50,10 +49,10 @@ from facetell.train.checkpoint import (
     save_checkpoint,
     write_atomically,
 )
-from facetell.train.finish import finish
+from facetell.train.finish import finish, make_contract
 from facetell.train.predictor import TorchPredictor
 
-__all__ = ["COLUMNS", "Progress", "make_contract", "train"]
+__all__ = ["COLUMNS", "Progress", "train"]
 
 COLUMNS = (
     "epoch", "learning_rate", "loss", "validation_accuracy", "validation_balanced_accuracy",
@@ -210,26 +209,6 @@ def train(
         averaged, recipe, contract, dataset, parts, folder,
         write=fabric.is_global_zero, say=progress.say,
     )  # fmt: skip
-
-
-def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
-    """What a model trained by this recipe on these faces promises, before it is trained."""
-    channels = recipe.model.channels
-    return Contract(
-        name=recipe.name,
-        labels=dataset.labels,
-        face_px=recipe.model.face_px,
-        channels=channels,
-        mean=(0.5,) * channels,
-        std=(0.25,) * channels,
-        sequence=recipe.model.sequence,
-        recipe=recipe.name,
-        architecture=describe(recipe.model),
-        protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
-        f"calibrated on {len(parts.validation):,} validation faces",
-        data=fingerprint(dataset),
-        licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
-    )
 
 
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
