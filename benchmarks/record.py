@@ -1,0 +1,128 @@
+"""Judge finished runs on the same faces and write a dated record.
+
+    python benchmarks/record.py --data FER2013 --out benchmarks/records/DATE.md \\
+        RUN [RUN ...] [--against BASE RUN [RUN ...]] [--curves RUN [RUN ...]]
+
+Runs are folders written by `facetell train` or `facetell refit`. `--against` (repeatable) compares
+runs with a base run on the same faces by McNemar's test. `--curves` prints loss and accuracy per
+epoch of runs that did not train.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+
+from facetell.datasets import open_dataset
+from facetell.datasets.sample import Dataset
+from facetell.datasets.splits import split
+from facetell.evaluate.compare import compare
+from facetell.evaluate.evaluation import Evaluation
+from facetell.evaluate.judged import Judged, judge
+from facetell.train.predictor import load_run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Judge finished runs and write a dated record.")
+    parser.add_argument("runs", nargs="*", type=Path)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--against", nargs="+", action="append", default=[], type=Path)
+    parser.add_argument("--curves", nargs="+", default=[], type=Path)
+    arguments = parser.parse_args()
+    dataset = open_dataset(arguments.data)
+    wanted = [*arguments.runs, *(run for group in arguments.against for run in group)]
+    judged = {run: judge_run(run, dataset) for run in dict.fromkeys(wanted)}
+    lines = [*heading(dataset), *table(judged)]
+    for base, *others in arguments.against:
+        lines += comparisons(judged, base, others)
+    for run in arguments.curves:
+        lines += curve(run)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text("\n".join(lines) + "\n")
+    print(arguments.out)
+
+
+def judge_run(run: Path, dataset: Dataset) -> dict[str, Judged]:
+    """The run's answers on the validation faces, all and clean, with flip."""
+    predictor = load_run(run)
+    return {
+        protocol: judge(predictor, dataset, split(dataset, protocol), side="validation")
+        for protocol in ("official", "clean")
+    }
+
+
+def heading(dataset: Dataset) -> list[str]:
+    packages = ", ".join(f"{p} {metadata.version(p)}" for p in ("torch", "onnxruntime", "numpy"))
+    return [
+        "# Record",
+        "",
+        f"Machine: {platform.machine()}, Python {platform.python_version()}, {packages}.",
+        f"Data: {dataset.name}, {len(dataset):,} faces; judged on the validation side",
+        "(PublicTest), on which the runs were also selected and calibrated. Flip at test time. One seed each.",
+        "95 % intervals: bootstrap, near-copies redrawn together.",
+        "",
+    ]
+
+
+def table(judged: dict[Path, dict[str, Judged]]) -> list[str]:
+    lines = [
+        "| run | recipe | changed | parameters | M multiply-adds | accuracy, all | balanced, all "
+        "| accuracy, clean | balanced, clean |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run, answers in judged.items():
+        contract = load_run(run).contract
+        cells = [
+            f"{100 * m.value:.2f} ({100 * m.low:.1f} to {100 * m.high:.1f})"
+            for protocol in ("official", "clean")
+            for metrics in [Evaluation.of(answers[protocol]).metrics]
+            for m in (metrics["accuracy"], metrics["balanced_accuracy"])
+        ]
+        about = [run.name, contract.recipe, settings(run), f"{contract.parameters:,}",
+                 f"{contract.multiply_adds / 1e6:.1f}"]  # fmt: skip
+        lines.append("| " + " | ".join(about + cells) + " |")
+    return [*lines, ""]
+
+
+def settings(run: Path) -> str:
+    """How the run's recipe differs from the bundled one of that name."""
+    from facetell.recipe import load_recipe
+
+    ours = json.loads((run / "run.json").read_text())["recipe"]
+    theirs = load_recipe(ours["name"]).to_dict()
+    return ", ".join(
+        f"{section}.{key}={value}"
+        for section, options in ours.items()
+        if isinstance(options, dict)
+        for key, value in options.items()
+        if theirs[section][key] != value
+    )
+
+
+def comparisons(judged: dict[Path, dict[str, Judged]], base: Path, others: list[Path]) -> list[str]:
+    lines = [f"Against `{base.name}`, all faces:", ""]
+    lines += [
+        f"- `{run.name}`: {compare(judged[run]['official'], judged[base]['official']).sentence()}"
+        for run in others
+    ]
+    return [*lines, ""]
+
+
+def curve(run: Path) -> list[str]:
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    lines = [f"`{run.name}` ({settings(run)}):", "", "| epoch | loss | accuracy |", "|---|---|---|"]
+    lines += [
+        f"| {r['epoch']} | {float(r['loss']):.4f} | {100 * float(r['validation_accuracy']):.2f} |"
+        for r in rows
+    ]
+    return [*lines, ""]
+
+
+if __name__ == "__main__":
+    main()
