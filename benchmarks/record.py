@@ -63,7 +63,8 @@ def heading(dataset: Dataset) -> list[str]:
         "",
         f"Machine: {platform.machine()}, Python {platform.python_version()}, {packages}.",
         f"Data: {dataset.name}, {len(dataset):,} faces; judged on the validation side",
-        "(PublicTest), on which the runs were also selected and calibrated. Flip at test time. One seed each.",
+        "(PublicTest), on which the runs were also selected and calibrated.",
+        "Flip at test time. One seed each.",
         "95 % intervals: bootstrap, near-copies redrawn together.",
         "",
     ]
