@@ -76,7 +76,10 @@ class Model:
         return Prediction(margins, _softmax(margins * np.float32(self.contract.score_scale)), theta)
 
     def _run(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        return dict(zip(self._outputs, self._graph.run(None, {"faces": tensor}), strict=True))
+        # onnxruntime's LSTM aborts the whole process on an empty batch: a photo without faces.
+        fed = tensor if len(tensor) else np.zeros((1, *tensor.shape[1:]), np.float32)
+        found = self._graph.run(None, {"faces": fed})
+        return {n: out[: len(tensor)] for n, out in zip(self._outputs, found, strict=True)}
 
 
 def load(
