@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from facetell.cli.options import label_order_option
+
 __all__ = ["data"]
 
 _FORMS = (
@@ -49,14 +51,10 @@ def list_forms(as_json: bool) -> None:
 
 @data.command()
 @click.argument("path")
-@click.option(
-    "--label-order",
-    metavar="A,B,C",
-    help="Names of the label numbers 0, 1, 2, ... for data that has only numbers.",
-)
+@label_order_option
 @click.option("--copies", is_flag=True, help="Also look for near-copies; minutes for FER2013.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def check(path: str, label_order: str | None, copies: bool, as_json: bool) -> None:
+def check(path: str, label_order: list[str] | None, copies: bool, as_json: bool) -> None:
     """Read the dataset at PATH and tell what it is and what is wrong with it.
 
     \b
@@ -66,8 +64,7 @@ def check(path: str, label_order: str | None, copies: bool, as_json: bool) -> No
     from facetell.datasets import open_dataset
     from facetell.datasets.fingerprint import fingerprint
 
-    order = None if label_order is None else [name.strip() for name in label_order.split(",")]
-    dataset = open_dataset(path, label_order=order)
+    dataset = open_dataset(path, label_order=label_order)
     found: dict[str, Any] = {
         "source": dataset.source,
         "licence": dataset.licence,

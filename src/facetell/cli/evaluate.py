@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from facetell.cli.options import label_order_option
+
 if TYPE_CHECKING:
     from facetell.predictor import Predictor
 
@@ -24,6 +26,7 @@ Example:
 )
 @click.argument("model")
 @click.option("--data", "data", required=True, help="Dataset: a CSV or Parquet file or a folder.")
+@label_order_option
 @click.option(
     "--protocol",
     type=click.Choice(["official", "clean", "random-80-10-10"]),
@@ -57,6 +60,7 @@ Example:
 def evaluate(
     model: str,
     data: str,
+    label_order: list[str] | None,
     protocol: Any,
     side: Any,
     against: str | None,
@@ -85,7 +89,7 @@ def evaluate(
 
     _refuse_overwriting([path for path in (report, predictions) if path], force)
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
-    dataset = open_dataset(data)
+    dataset = open_dataset(data, label_order=label_order)
     parts = split(dataset, protocol, seed=seed, progress=show_search)
     answers = [
         judge(predictor, dataset, parts, side=side, progress=_progress(predictor.contract.name))

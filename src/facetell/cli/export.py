@@ -6,16 +6,26 @@ from pathlib import Path
 
 import click
 
+from facetell.cli.options import label_order_option
+
 __all__ = ["export"]
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", "source", help="Real faces to compare on [what the run was trained on].")
+@label_order_option
 @click.option("--out", type=click.Path(path_type=Path), help="The file [RUN/model.onnx].")
 @click.option("--name", help="What the model is called [the recipe's name].")
 @click.option("--force", is_flag=True, help="Overwrite the file.")
-def export(run: Path, source: str | None, out: Path | None, name: str | None, force: bool) -> None:
+def export(
+    run: Path,
+    source: str | None,
+    label_order: list[str] | None,
+    out: Path | None,
+    name: str | None,
+    force: bool,
+) -> None:
     """Write a finished RUN as one ONNX file that needs no PyTorch.
 
     Refuses unless the file's outputs match PyTorch's on real faces within 1e-4.
@@ -35,7 +45,7 @@ def export(run: Path, source: str | None, out: Path | None, name: str | None, fo
     if path.exists() and not force:
         raise InputError(f"expected a new file, got {path}, which exists. Add --force.")
     predictor = load_run(run)
-    faces = held_out_faces(run, predictor, source=source, count=256)
+    faces = held_out_faces(run, predictor, source=source, label_order=label_order)
     click.echo(f"exporting and comparing on {len(faces)} faces", err=True)
     difference = write(predictor, path, faces, name=name)
     click.echo(f"{path}  {path.stat().st_size:,} bytes, largest difference {difference:.1e}")

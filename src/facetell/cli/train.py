@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from facetell.cli.options import label_order_option
+
 if TYPE_CHECKING:
     from facetell.train.loop import Progress
 
@@ -18,7 +20,7 @@ __all__ = ["refit", "train"]
 @click.command()
 @click.argument("recipe", required=False)
 @click.option("--data", "source", help="Dataset: a path, or `toon` for generated cartoon faces.")
-@click.option("--label-order", help="Emotion names in the data's order, comma separated.")
+@label_order_option
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/RECIPE-TIME].")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting, e.g. --set train.epochs=5. Repeatable.")  # fmt: skip
@@ -65,10 +67,9 @@ def train(
         folder = out or Path("runs") / f"{chosen.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     if threads:
         torch.set_num_threads(threads)
-    order = label_order.split(",") if label_order else None
     click.echo(f"recipe {chosen.name}: {chosen.purpose}", err=True)
     click.echo(f"reading {source}", err=True)
-    dataset = open_dataset(source, label_order=order)
+    dataset = open_dataset(source, label_order=label_order)
     predictor = run(
         chosen, dataset, folder, resume=resume is not None, accelerator=accelerator,
         devices=devices, progress=_progress(chosen.train.epochs),
@@ -87,6 +88,7 @@ def train(
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", "source", help="Dataset [the one the run was trained on].")
+@label_order_option
 @click.option("--svm", "fit", required=True, type=click.Choice(["end-to-end", "sklearn", "admm"]),
               help="end-to-end keeps the trained weights and only calibrates anew.")  # fmt: skip
 @click.option("--l2", type=float, help="lambda of the SVM [the recipe's].")
@@ -94,7 +96,7 @@ def train(
 @click.option("--balanced/--not-balanced", default=None, help="Weigh classes equally.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New run folder.")
 def refit(
-    run: Path, source: str | None, fit: str, l2: float | None, rho: float | None,
+    run: Path, source: str | None, label_order: list[str] | None, fit: str, l2: float | None, rho: float | None,
     balanced: bool | None, out: Path,
 ) -> None:  # fmt: skip
     """Fit RUN's SVM anew on frozen features; the network stays as it is.
@@ -111,7 +113,12 @@ def refit(
     changes = {"fit": fit, "l2": l2, "rho": rho, "balanced": balanced}
     chosen = {key: value for key, value in changes.items() if value is not None}
     predictor = refit_run(
-        run, out, chosen, source=source, say=lambda text: click.echo(text, err=True)
+        run,
+        out,
+        chosen,
+        source=source,
+        label_order=label_order,
+        say=lambda text: click.echo(text, err=True),
     )
     results = predictor.contract.results
     click.echo(
