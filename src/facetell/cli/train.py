@@ -96,8 +96,8 @@ def train(
 @click.option("--balanced/--not-balanced", default=None, help="Weigh classes equally.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New run folder.")
 def refit(
-    run: Path, source: str | None, label_order: list[str] | None, fit: str, l2: float | None, rho: float | None,
-    balanced: bool | None, out: Path,
+    run: Path, source: str | None, label_order: list[str] | None, fit: str,
+    l2: float | None, rho: float | None, balanced: bool | None, out: Path,
 ) -> None:  # fmt: skip
     """Fit RUN's SVM anew on frozen features; the network stays as it is.
 
