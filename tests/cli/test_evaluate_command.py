@@ -22,7 +22,9 @@ def loaded(monkeypatch):
         return FakePredictor(name, **MODELS[name])
 
     monkeypatch.setattr("facetell.runtime.session.load", load)
-    monkeypatch.setattr("facetell.datasets.open_dataset", lambda path: small_dataset(280))
+    monkeypatch.setattr(
+        "facetell.datasets.open_dataset", lambda path, label_order: small_dataset(280)
+    )
     return calls
 
 
