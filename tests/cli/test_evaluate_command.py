@@ -120,7 +120,7 @@ def test_a_missing_folder_is_told_before_any_work_is_done(loaded, tmp_path):
 
 def test_a_side_without_faces_is_an_error(loaded, monkeypatch):
     kept_back = small_dataset(280, test=False)
-    monkeypatch.setattr("facetell.datasets.open_dataset", lambda path: kept_back)
+    monkeypatch.setattr("facetell.datasets.open_dataset", lambda path, label_order: kept_back)
 
     result = run("good", "--data", "x", "--side", "test")
 
