@@ -36,7 +36,7 @@ def run(*arguments):
 @pytest.mark.slow
 def test_the_hybrid_learns_drawn_faces_and_reads_them_back_without_torch(tmp_path):
     out, model = tmp_path / "run", tmp_path / "toon.onnx"
-    run("train", "quick", "--data", "toon", "--out", out, "--accelerator", "cpu")
+    run("train", "quick", "--data", "toon", "--out", out, "--accelerator", "cpu", "--threads", 1)
     run("export", out, "--out", model)
     judged = json.loads(run("evaluate", model, "--data", "toon", "--json").stdout)
 

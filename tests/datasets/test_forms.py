@@ -241,5 +241,5 @@ def test_transparent_pixels_become_white(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["toon:character=3", "toon:seed=x"])
 def test_unknown_toon_options_are_an_error(text: str) -> None:
-    with pytest.raises(InputError, match="expected toon:characters=40"):
+    with pytest.raises(InputError, match="expected toon:characters=80"):
         open_dataset(text)

@@ -13,7 +13,7 @@ from facetell.cli.options import label_order_option
 __all__ = ["data"]
 
 _FORMS = (
-    ("toon", "drawn faces, no download; toon:characters=40,per_emotion=6,seed=0"),
+    ("toon", "drawn faces, no download; toon:characters=80,per_emotion=4,seed=0"),
     (
         "fer2013.csv",
         "or icml_face_data.csv: Kaggle competition 'challenges-in-representation-learning-"

@@ -16,7 +16,7 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     Args:
         path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a Parquet file or a
             folder of them; a folder with one folder of images per class, also below
-            train/, val/ and test/; or the word `toon` (`toon:characters=40,per_emotion=6`)
+            train/, val/ and test/; or the word `toon` (`toon:characters=80,per_emotion=4`)
             for drawn faces.
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 

@@ -143,7 +143,7 @@ class _Character:
 
 
 def make_toon(
-    characters: int = 40, per_emotion: int = 6, seed: int = 0, face_px: int = 48
+    characters: int = 80, per_emotion: int = 4, seed: int = 0, face_px: int = 48
 ) -> Dataset:
     """Drawn faces: characters x seven emotions x drawings, read in RGB.
 
@@ -196,7 +196,7 @@ def make_toon(
 
 
 def toon_from_text(text: str) -> Dataset:
-    """The dataset that `toon` or `toon:characters=40,per_emotion=6,seed=3` stands for.
+    """The dataset that `toon` or `toon:characters=80,per_emotion=4,seed=3` stands for.
 
     Raises:
         InputError: an unknown word or a value that is no whole number.
@@ -206,7 +206,7 @@ def toon_from_text(text: str) -> Dataset:
         name, _, value = part.strip().partition("=")
         if name not in ("characters", "per_emotion", "seed", "face_px") or not value.isdigit():
             raise InputError(
-                f"expected toon:characters=40,per_emotion=6,seed=0,face_px=48, got {part!r} "
+                f"expected toon:characters=80,per_emotion=4,seed=0,face_px=48, got {part!r} "
                 f"in {text!r}. Each value is a whole number.",
                 actual=part,
             )
