@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facetell.contract import Contract
 
-__all__ = ["Prediction", "Predictor"]
+__all__ = ["Prediction", "Predictor", "softmax"]
 
 
 class Prediction(NamedTuple):
@@ -29,6 +29,13 @@ class Prediction(NamedTuple):
     margins: NDArray[np.float32]
     scores: NDArray[np.float32]
     theta: NDArray[np.float32] | None = None
+
+
+def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
+    """softmax(scale * margins) along the last axis."""
+    z = scale * margins.astype(np.float64)
+    z = np.exp(z - z.max(-1, keepdims=True, initial=-np.inf))
+    return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ContractError, InputError
 from facetell.graph import open_graph
-from facetell.predictor import Prediction
+from facetell.predictor import Prediction, softmax
 from facetell.tensors import to_tensor
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Model:
             return Prediction(first["margins"], first["scores"], theta)
         mirrored = self._run(np.ascontiguousarray(tensor[..., ::-1]))
         margins = (first["margins"] + mirrored["margins"]) * np.float32(0.5)
-        return Prediction(margins, _softmax(margins * np.float32(self.contract.score_scale)), theta)
+        return Prediction(margins, softmax(margins, self.contract.score_scale), theta)
 
     def _run(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         # onnxruntime's LSTM aborts the whole process on an empty batch: a photo without faces.
@@ -169,8 +169,3 @@ def _check_frames(faces: NDArray[np.uint8], contract: Contract) -> None:
             expected=contract.window,
             actual=frames,
         )
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)

@@ -21,9 +21,10 @@ from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
+from facetell.predictor import softmax
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.checkpoint import save_checkpoint, write_atomically
-from facetell.train.predictor import TorchPredictor, load_run, softmax
+from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = [
     "count_multiply_adds",

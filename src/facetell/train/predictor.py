@@ -13,21 +13,14 @@ from numpy.typing import NDArray
 from facetell.contract import Contract
 from facetell.errors import TrainingError
 from facetell.model.hybrid import Hybrid
-from facetell.predictor import Prediction
+from facetell.predictor import Prediction, softmax
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.tensors import to_tensor
 from facetell.train.checkpoint import load_checkpoint
 
-__all__ = ["TorchPredictor", "load_run", "softmax"]
+__all__ = ["TorchPredictor", "load_run"]
 
 BATCH = 256
-
-
-def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
-    """softmax(scale * margins) along the last axis."""
-    z = scale * margins.astype(np.float64)
-    z = np.exp(z - z.max(-1, keepdims=True, initial=-np.inf))
-    return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
 
 
 class TorchPredictor:
