@@ -39,7 +39,7 @@ def test_the_constant_grid_does_what_affine_grid_does():
 
 
 def test_an_untrained_transformer_passes_faces_through():
-    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3)
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3, False)
     block.reset_offset()
     faces = torch.rand(2, 1, 16, 16)
 
@@ -51,7 +51,7 @@ def test_an_untrained_transformer_passes_faces_through():
 
 @pytest.mark.parametrize(("limit", "stays"), [(0.3, True), (0.0, False)])
 def test_no_weights_can_push_a_bounded_offset_beyond_its_limit(limit, stays):
-    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), limit)
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), limit, False)
     torch.nn.init.constant_(block.offset.bias, 50.0)
 
     _, theta = block(torch.rand(2, 1, 16, 16))
@@ -60,9 +60,22 @@ def test_no_weights_can_push_a_bounded_offset_beyond_its_limit(limit, stays):
 
 
 def test_the_map_is_learnable():
-    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3)
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3, False)
     block.reset_offset()
 
     block(torch.rand(2, 1, 16, 16))[0].square().sum().backward()
 
     assert block.offset.bias.grad.abs().sum() > 0
+
+
+def test_a_smaller_face_is_straightened_at_its_own_size_by_the_same_map():
+    block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3, True).eval()
+    torch.nn.init.constant_(block.offset.bias, 1.0)
+    flat = torch.full((2, 1, 12, 12), 0.5)  # resizing a flat face changes nothing
+
+    out, theta = block(flat)
+    _, full = block(torch.full((2, 1, 16, 16), 0.5))
+
+    assert out.shape == (2, 1, 12, 12)
+    assert torch.allclose(theta, full, atol=1e-6)
+    assert torch.allclose(out, straighten(flat, theta, base_grid(12)), atol=1e-6)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from facetell.model.cnn import ResidualTrunk, SixConvolutions
 from facetell.model.lstm import SequenceReader
-from facetell.model.stn import SpatialTransformer
+from facetell.model.stn import SpatialTransformer, fully_connected
 from facetell.recipe import ModelOptions, TrainOptions
 
 __all__ = ["Hybrid", "Output", "build_model", "describe"]
@@ -42,7 +42,9 @@ class Hybrid(nn.Module):
         self.options = options
         o = options
         self.stn = (
-            SpatialTransformer(o.face_px, o.channels, o.stn_widths, o.stn_hidden, o.stn_limit)
+            SpatialTransformer(
+                o.face_px, o.channels, o.stn_widths, o.stn_hidden, o.stn_limit, o.batch_norm
+            )
             if o.stn else None
         )  # fmt: skip
         self.cnn: nn.Module
@@ -54,8 +56,8 @@ class Hybrid(nn.Module):
             self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
         cells = o.grid**2 if o.sequence == "frames" else 1
         self.fully_connected = nn.Sequential(
-            *_fully_connected(o.widths[-1] * cells, o.features, o.batch_norm),
-            *_fully_connected(o.features, o.features, o.batch_norm),
+            *fully_connected(o.widths[-1] * cells, o.features, o.batch_norm),
+            *fully_connected(o.features, o.features, o.batch_norm),
             nn.Dropout(o.dropout),
         )
         self.reader = None if o.sequence == "mean" else SequenceReader(o.features, o.hidden)
@@ -134,11 +136,6 @@ def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hyb
         spread = 0.1 if options.batch_norm else model.svm.in_features**-0.5
         nn.init.normal_(model.svm.weight, 0.0, spread)
     return model
-
-
-def _fully_connected(before: int, after: int, batch_norm: bool) -> list[nn.Module]:
-    normalise: list[nn.Module] = [nn.BatchNorm1d(after)] if batch_norm else []
-    return [nn.Linear(before, after), *normalise, nn.ReLU(inplace=True)]
 
 
 def _draw(layer: nn.Conv2d | nn.Linear, train: TrainOptions) -> None:

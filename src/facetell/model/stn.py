@@ -50,6 +50,8 @@ class SpatialTransformer(nn.Module):
         widths: channels of the three convolutions.
         hidden: units of the first two fully connected layers.
         limit: largest offset of any entry of the map; 0 = unbounded, as printed.
+        batch_norm: normalise in the fully connected layers. Without it the map comes to be the
+            same for every face.
     """
 
     base: Tensor
@@ -57,10 +59,11 @@ class SpatialTransformer(nn.Module):
 
     def __init__(
         self, face_px: int, channels: int, widths: tuple[int, ...], hidden: tuple[int, ...],
-        limit: float,
+        limit: float, batch_norm: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.limit = limit
+        self.face_px = face_px
         sizes = (channels, *widths)
         convolutions: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -69,9 +72,9 @@ class SpatialTransformer(nn.Module):
         cells = (face_px // 8) ** 2
         self.locate = nn.Sequential(
             nn.Flatten(),
-            nn.Linear(widths[-1] * cells, hidden[0]), nn.ReLU(),
-            nn.Linear(hidden[0], hidden[1]), nn.ReLU(),
-        )  # fmt: skip
+            *fully_connected(widths[-1] * cells, hidden[0], batch_norm),
+            *fully_connected(hidden[0], hidden[1], batch_norm),
+        )
         self.offset = nn.Linear(hidden[1], 6)
         self.register_buffer("identity", torch.tensor([1.0, 0, 0, 0, 1, 0]), persistent=False)
         # A constant grid instead of affine_grid: a fifth less time at batch 64 in onnxruntime.
@@ -83,14 +86,27 @@ class SpatialTransformer(nn.Module):
         nn.init.zeros_(self.offset.bias)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) -> straightened (B, C, S, S) and theta (B, 2, 3)."""
-        found = self.locate(self.convolutions(faces))  # (B, hidden)
-        offset = self.offset(found)
+        """(B, C, S, S) -> straightened (B, C, S, S) and theta (B, 2, 3).
+
+        Faces of another side than S, as in the first epochs of a recipe with `small_share`, are
+        located at side S and straightened at their own.
+        """
+        seen, base = faces, self.base
+        if faces.shape[-1] != self.face_px:
+            seen = F.interpolate(faces, self.face_px, mode="bilinear", align_corners=False)
+            base = base_grid(faces.shape[-1]).to(faces)
+        offset = self.offset(self.locate(self.convolutions(seen)))  # (B, 6)
         if self.limit:
-            # The tenth slows the map down beside the rest of the network.
+            # Without the tenth the map runs into its limit in the first epoch and stays there.
             offset = self.limit * torch.tanh(0.1 * offset)
         theta = (offset + self.identity).unflatten(1, (2, 3))
-        return straighten(faces, theta, self.base), theta
+        return straighten(faces, theta, base), theta
+
+
+def fully_connected(before: int, after: int, batch_norm: bool) -> list[nn.Module]:
+    """A linear layer, normalised if asked, and a rectified unit."""
+    normalise: list[nn.Module] = [nn.BatchNorm1d(after)] if batch_norm else []
+    return [nn.Linear(before, after), *normalise, nn.ReLU(inplace=True)]
 
 
 def base_grid(face_px: int) -> Tensor:
