@@ -12,19 +12,6 @@ from facetell.cli.options import label_order_option
 
 __all__ = ["data"]
 
-_FORMS = (
-    ("toon", "drawn faces, no download; toon:characters=80,per_emotion=4,seed=0"),
-    (
-        "fer2013.csv",
-        "or icml_face_data.csv: Kaggle competition 'challenges-in-representation-learning-"
-        "facial-expression-recognition-challenge'; research only, no redistribution",
-    ),
-    ("train/ and test/", "Kaggle folders of FER2013 (msambare/fer2013); the same terms"),
-    ("*.parquet", "a file or a folder of them, as on Hugging Face; the terms of each dataset"),
-    ("pixels.csv", "any CSV with a label column and space-separated grey pixels"),
-    ("<class>/*.png", "folders named after emotions, also below train/, val/ and test/"),
-)
-
 
 @click.group()
 def data() -> None:
@@ -45,8 +32,14 @@ def list_forms(as_json: bool) -> None:
     Example:
       facetell data list
     """
-    for form, text in _FORMS:
-        click.echo(json.dumps({"form": form, "text": text}) if as_json else f"{form:18}{text}")
+    from facetell.datasets.forms import FORMS
+
+    for form in FORMS:
+        if as_json:
+            about = {"form": form.name, "holds": form.holds, "where": form.where}
+            click.echo(json.dumps(about))
+        else:
+            click.echo(f"{form.name:12}{form.holds}\n{'':12}{form.where}")
 
 
 @data.command()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from facetell.datasets.form import Form
 from facetell.datasets.sample import Dataset, Sample, Side
 
 __all__ = ["Dataset", "Sample", "Side", "open_dataset"]
@@ -27,7 +29,7 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     Example:
         dataset = open_dataset("fer2013.csv")
     """
-    from facetell.datasets import fer2013, folders, parquet
+    from facetell.datasets.forms import FORMS
     from facetell.errors import DataError
 
     place = Path(path)
@@ -38,23 +40,24 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     if not place.exists():
         raise DataError(
             f"expected a dataset at {place}, found nothing there. Check the path. "
-            f"{fer2013.WHERE}; `toon` draws faces without any download.",
+            f"{_where(place, FORMS)}`facetell data list` says which data can be read and where "
+            "to get them; `toon` draws faces without any download.",
             path=place,
         )
-    if place.is_dir():
-        files = sorted(p for p in place.rglob("*.parquet") if not p.name.startswith("."))
-        if files:
-            return parquet.read_parquet(files, place, label_order=label_order)
-        for name in ("fer2013.csv", "icml_face_data.csv"):
-            if (place / name).is_file():
-                return fer2013.read_csv(place / name, label_order=label_order)
-        return folders.read_folders(place, label_order=label_order)
-    if place.suffix.lower() == ".csv":
-        return fer2013.read_csv(place, label_order=label_order)
-    if place.suffix.lower() == ".parquet":
-        return parquet.read_parquet([place], place, label_order=label_order)
+    for form in FORMS:
+        if form.recognise(place):
+            return form.read(place, label_order=label_order)
     raise DataError(
-        f"expected a .csv or .parquet file or a folder, got {place}. Unpack archives first. "
-        f"{fer2013.WHERE}.",
+        f"expected data of a known form, got {place}. Unpack archives first. "
+        "`facetell data list` says which forms can be read.",
         path=place,
     )
+
+
+def _where(place: Path, forms: Sequence[Form]) -> str:
+    """Where to get the data that the path's name speaks of."""
+    asked = re.sub(r"[^a-z0-9+]", "", place.name.lower())
+    for form in forms:
+        if re.sub(r"[^a-z0-9+]", "", form.name) in asked:
+            return f"{form.where}. "
+    return ""

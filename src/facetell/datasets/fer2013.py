@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.datasets.decode import as_rgb, named
+from facetell.datasets.form import Form
 from facetell.datasets.labelling import are_numbers, named_labels, numbered_labels, side_of
 from facetell.datasets.sample import Dataset, Sample
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS
 
-__all__ = ["LICENCE", "OFFICIAL_COUNTS", "WHERE", "parse_pixels", "read_csv"]
+__all__ = ["FORM", "LICENCE", "OFFICIAL_COUNTS", "PIXELS_FORM", "WHERE", "parse_pixels", "read_csv"]
 
 LICENCE = (
     "FER2013: faces collected from the web, no licence stated; "
@@ -229,3 +230,29 @@ def _labels(
             path=path,
         )
     return numbered_labels(numbers, order or EMOTIONS, str(path))
+
+
+def _csv_in(place: Path) -> Path | None:
+    """fer2013.csv or icml_face_data.csv: the path itself or a file in it."""
+    names = ("fer2013.csv", "icml_face_data.csv")
+    if place.is_dir():
+        return next((place / name for name in names if (place / name).is_file()), None)
+    return place if place.name.lower() in names else None
+
+
+FORM = Form(
+    name="fer2013",
+    holds="fer2013.csv or icml_face_data.csv, also the folder they are in; the Kaggle folders "
+    "train/ and test/ and Parquet files are read as well",
+    where=WHERE,
+    recognise=lambda path: _csv_in(path) is not None,
+    read=lambda path, *, label_order=None: read_csv(_csv_in(path) or path, label_order=label_order),
+)
+
+PIXELS_FORM = Form(
+    name="pixels",
+    holds="any .csv with a label column and a column of space-separated grey pixels",
+    where="your own data; the terms are yours",
+    recognise=lambda path: path.suffix.lower() == ".csv",
+    read=read_csv,
+)

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from facetell.datasets.decode import as_rgb, decode, decode_all, named
 from facetell.datasets.fer2013 import LICENCE, WHERE
+from facetell.datasets.form import Form
 from facetell.datasets.labelling import named_labels, numbered_labels, side_of
 from facetell.datasets.sample import Dataset, Sample, Side
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS, canonical
 
-__all__ = ["class_folders", "read_folders"]
+__all__ = ["FORM", "class_folders", "read_folders"]
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
 _IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
@@ -48,32 +49,32 @@ def class_folders(root: Path) -> list[tuple[Path, Side | None]]:
     return found
 
 
-def read_folders(root: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
-    """The images below `root/<class>/` or `root/<train|val|test>/<class>/`.
+def read_folders(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
+    """The images below `path/<class>/` or `path/<train|val|test>/<class>/`.
 
     In the Kaggle form of FER2013 the folder test/ holds PublicTest and PrivateTest together;
     the file names tell them apart, and become validation and test again.
 
     Args:
-        root: the folder.
+        path: the folder.
         label_order: names of the class folders 0, 1, 2, ... where they are numbers; the first
             name is that of the lowest number (some sets count from 1).
 
     Raises:
         DataError: folders with numbers and no order, no known class, or no usable image.
     """
-    found = _walk(root)
-    labels, notes = _labels(found.classes, label_order, root)
+    found = _walk(path)
+    labels, notes = _labels(found.classes, label_order, path)
     pixels = decode_all(found.files)
     usable = labels[pixels.kept] >= 0
     keep = pixels.kept[usable]
     if not len(keep):
         raise DataError(
-            f"expected images in the class folders of {root}, found none that can be read. "
+            f"expected images in the class folders of {path}, found none that can be read. "
             f"Known suffixes: {' '.join(sorted(SUFFIXES))}.",
-            path=root,
+            path=path,
         )
-    broken = [_relative(found.files[index], root) for index, _ in pixels.broken]
+    broken = [_relative(found.files[index], path) for index, _ in pixels.broken]
     files = [found.files[i] for i in keep]
     is_kaggle = all(_KAGGLE_NAME.match(path.name) for path in files)
     stack = None if pixels.stack is None else pixels.stack[usable]
@@ -82,17 +83,17 @@ def read_folders(root: Path, *, label_order: Sequence[str] | None = None) -> Dat
         return as_rgb(stack[index] if stack is not None else decode(files[index]))
 
     return Dataset(
-        name="fer2013" if is_kaggle else root.name,
+        name="fer2013" if is_kaggle else path.name,
         samples=tuple(
             Sample(
-                id=_relative(found.files[i], root),
+                id=_relative(found.files[i], path),
                 label=int(labels[i]),
                 side=_kaggle_side(found.files[i]) if is_kaggle else found.sides[i],
             )
             for i in keep
         ),
         read=read,
-        source=str(root),
+        source=str(path),
         licence=LICENCE if is_kaggle else "",
         notes=(*notes, *_defects(found, broken)),
         stack=stack,
@@ -182,3 +183,12 @@ def _defects(found: _Found, broken: list[str]) -> list[str]:
         (broken, "images could not be read"),
     )
     return [named(len(names), names, what) for names, what in kinds if names]
+
+
+FORM = Form(
+    name="folders",
+    holds="<class>/*.png: folders named after emotions, also below train/, val/ and test/",
+    where="your own data, or any set sorted into folders; the terms of each dataset",
+    recognise=lambda path: path.is_dir(),
+    read=read_folders,
+)

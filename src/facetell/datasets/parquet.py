@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facetell.datasets.decode import Encoded, as_rgb, decode, decode_all, named
 from facetell.datasets.fer2013 import LICENCE, parse_pixels
+from facetell.datasets.form import Form
 from facetell.datasets.labelling import (
     are_numbers,
     named_labels,
@@ -26,7 +27,7 @@ from facetell.datasets.sample import Dataset, Sample, Side
 from facetell.errors import DataError, require
 from facetell.labels import EMOTIONS, FERPLUS
 
-__all__ = ["read_parquet"]
+__all__ = ["FORM", "read_parquet"]
 
 _IMAGES = ("image", "img", "img_bytes", "jpg", "png", "pixels")
 _LABELS = ("label", "labels", "emotion", "cls")
@@ -221,3 +222,20 @@ def _labels(
             path=root,
         )
     return numbered_labels(np.array(values, np.int64), names, str(root))
+
+
+def _files(place: Path) -> list[Path]:
+    if place.is_dir():
+        return sorted(p for p in place.rglob("*.parquet") if not p.name.startswith("."))
+    return [place] if place.suffix.lower() == ".parquet" else []
+
+
+FORM = Form(
+    name="parquet",
+    holds="a .parquet file or a folder of them, as on Hugging Face, with an image column",
+    where="the terms of each dataset",
+    recognise=lambda path: bool(_files(path)),
+    read=lambda path, *, label_order=None: read_parquet(
+        _files(path), path, label_order=label_order
+    ),
+)

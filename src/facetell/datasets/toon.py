@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from facetell.datasets.form import Form
 from facetell.datasets.sample import Dataset, Sample, Side
 from facetell.errors import InputError
 from facetell.labels import EMOTIONS
 
-__all__ = ["make_toon", "toon_from_text"]
+__all__ = ["FORM", "make_toon", "toon_from_text"]
 
 Points = NDArray[np.float64]  # (P, 2) x, y; the head's centre is (0, 0), its half height 1
 Colour = tuple[int, int, int]
@@ -518,3 +519,12 @@ def _draw_glasses(pen: _Pen, c: _Character) -> None:
     gap = c.eye_gap - rx
     if gap > 0:
         pen.line(np.array([[-gap, c.eye_y], [gap, c.eye_y]]), frame, c.pen * 0.7)
+
+
+FORM = Form(
+    name="toon",
+    holds="the word toon, or toon:characters=80,per_emotion=4,seed=0: drawn faces",
+    where="no download, no licence, no person",
+    recognise=lambda _: False,  # a word, not a path: open_dataset knows it
+    read=lambda path, *, label_order=None: toon_from_text(str(path)),
+)
