@@ -24,7 +24,8 @@ class Sample:
         id: unique within the dataset, stable between runs (row number, relative path).
         label: index into the dataset's labels.
         side: the dataset's own split, None where it has none.
-        subject: who is shown, None where unknown.
+        subject: who is shown, or else what must share a side for another reason (the photo
+            that several faces come from, the film); None where unknown.
         votes: counts per label of `facetell.labels.FERPLUS`, empty where there are none.
     """
 
