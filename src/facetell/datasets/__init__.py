@@ -48,8 +48,8 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
         if form.recognise(place):
             return form.read(place, label_order=label_order)
     raise DataError(
-        f"expected data of a known form (a .csv or .parquet file or a folder), got {place}. Unpack archives first. "
-        "`facetell data list` says which forms can be read.",
+        f"expected data of a known form (a .csv or .parquet file or a folder), got {place}. "
+        "Unpack archives first. `facetell data list` says which forms can be read.",
         path=place,
     )
 
