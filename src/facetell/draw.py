@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from facetell.errors import InputError
+from facetell.files import write_atomically
 from facetell.images import read_image
 from facetell.results import Face, Reading
 
@@ -94,14 +95,9 @@ def write_annotated(reading: Reading, path: Path, *, force: bool = False) -> Non
     if path.exists() and not force:
         raise InputError(f"{path} exists. Choose another folder, or pass --force to replace it.")
     drawn = Image.fromarray(draw_reading(read_image(reading.source), reading))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with temporary.open("xb") as file:
-            drawn.save(file, "JPEG", quality=92)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    jpeg = io.BytesIO()
+    drawn.save(jpeg, "JPEG", quality=92)
+    write_atomically(path, jpeg.getvalue())
 
 
 def _scaled(box: Box, factor: int) -> Box:

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ExportError, require
+from facetell.files import write_atomically
 from facetell.model.hybrid import Hybrid
 from facetell.tensors import to_tensor
-from facetell.train.checkpoint import write_atomically
 from facetell.train.predictor import TorchPredictor
 
 __all__ = ["TOLERANCE", "export", "graph_of", "largest_difference"]

@@ -10,7 +10,6 @@ from facetell.train.checkpoint import (  # noqa: E402
     load_checkpoint,
     restore_optimiser,
     save_checkpoint,
-    write_atomically,
 )
 
 
@@ -47,18 +46,6 @@ def test_an_optimiser_goes_on_where_it_stopped(kind):
     step(other, fresh)
 
     assert torch.equal(layer.weight, other.weight)
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = tmp_path / "x"
-    write_atomically(path, "old")
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-
-    with pytest.raises(OSError, match="disk full"):
-        write_atomically(path, "new")
-
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a checkpoint at all"])

@@ -6,8 +6,8 @@ FER2013 holds thousands of them, also across its official sides.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from facetell.datasets.alignment import align
 from facetell.datasets.candidates import LOW_PX, find_candidates, is_flat
 from facetell.errors import InputError
+from facetell.files import write_atomically
 
 __all__ = ["NearCopies", "cached_near_copies", "near_copies", "union"]
 
@@ -183,9 +184,8 @@ def _load(path: Path) -> NearCopies | None:
 def _save(path: Path, found: NearCopies) -> None:
     """Write atomically; a cache that cannot be written is no reason to fail."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as file:
-            np.savez_compressed(file, **{name: getattr(found, name) for name in _FIELDS})
-        os.replace(file.name, path)
+        content = io.BytesIO()
+        np.savez_compressed(content, **{name: getattr(found, name) for name in _FIELDS})
+        write_atomically(path, content.getvalue())
     except OSError:
         return

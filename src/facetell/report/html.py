@@ -13,6 +13,7 @@ from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
+from facetell.files import write_atomically
 from facetell.report import figures, straighten, text
 from facetell.report.markup import Markup, tag
 
@@ -52,7 +53,7 @@ def write_report(
             f"{path} is there already. Choose another name, or overwrite with --force.", path=path
         )
     page = report_page(evaluation, judged=judged, comparison=comparison)
-    path.write_text(page, encoding="utf-8")
+    write_atomically(path, page)
     return path
 
 

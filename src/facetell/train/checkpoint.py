@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +12,14 @@ from safetensors.torch import save
 from torch import Tensor
 
 from facetell.errors import TrainingError
+from facetell.files import write_atomically
 
 __all__ = [
     "flat_optimiser",
     "load_checkpoint",
     "restore_optimiser",
     "save_checkpoint",
-    "write_atomically",
 ]
-
-
-def write_atomically(path: Path, content: bytes | str) -> None:
-    """The whole file or the old one, also after a crash in the middle."""
-    data = content.encode() if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def save_checkpoint(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:

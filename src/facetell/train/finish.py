@@ -19,11 +19,12 @@ from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
+from facetell.files import write_atomically
 from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
 from facetell.predictor import softmax
 from facetell.recipe import Recipe, recipe_from_dict
-from facetell.train.checkpoint import save_checkpoint, write_atomically
+from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = [

@@ -37,6 +37,7 @@ from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import oversample, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
+from facetell.files import write_atomically
 from facetell.model.hybrid import Hybrid, build_model, describe
 from facetell.model.svm import squared_hinge
 from facetell.recipe import Recipe, recipe_from_dict
@@ -47,7 +48,6 @@ from facetell.train.checkpoint import (
     load_checkpoint,
     restore_optimiser,
     save_checkpoint,
-    write_atomically,
 )
 from facetell.train.finish import finish, make_contract
 from facetell.train.predictor import TorchPredictor
