@@ -45,6 +45,13 @@ def test_faces_agree_with_read(dataset: Dataset) -> None:
     assert dataset.faces(chosen).shape == (3, 48, 48)
 
 
+def test_taken_samples_keep_their_images(dataset: Dataset) -> None:
+    part = dataset.take([5, 0])
+    assert [sample.id for sample in part.samples] == [dataset.samples[i].id for i in (5, 0)]
+    assert np.array_equal(part.faces(), dataset.faces([5, 0]))
+    assert np.array_equal(part.read(0), dataset.read(5))
+
+
 def test_each_sample_is_on_one_side_or_removed(dataset: Dataset) -> None:
     for protocol in ("official", "clean", "random-80-10-10"):
         parts = split(dataset, protocol)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -68,6 +68,16 @@ class Dataset:
     def targets(self) -> NDArray[np.int64]:
         """(N,) label indices."""
         return np.array([sample.label for sample in self.samples], np.int64)
+
+    def take(self, indices: Sequence[int] | NDArray[np.integer]) -> Dataset:
+        """The dataset of the chosen samples, in the given order."""
+        chosen = np.asarray(indices, np.int64)
+        return replace(
+            self,
+            samples=tuple(self.samples[i] for i in chosen),
+            read=lambda index: self.read(int(chosen[index])),
+            stack=None if self.stack is None else self.stack[chosen],
+        )
 
     def faces(
         self, indices: Iterable[int] | None = None, *, face_px: int = 48, channels: int = 1

@@ -113,6 +113,7 @@ def refit_run(
     *,
     source: str | None = None,
     label_order: Sequence[str] | None = None,
+    dataset: Dataset | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> TorchPredictor:
     """A copy of a finished run whose SVM is fitted anew on frozen features.
@@ -121,8 +122,9 @@ def refit_run(
         run: a finished run.
         folder: the new run's folder; must not hold one.
         changes: settings of the recipe's [svm] section to change.
-        source: dataset; by default what the run was trained on.
+        source: path of the data; by default what the run was trained on.
         label_order: names of its label numbers, where it has only numbers.
+        dataset: the data themselves, where they are open already.
         say: progress in words.
     """  # fmt: skip
     if (folder / "run.json").exists():
@@ -132,7 +134,9 @@ def refit_run(
     values = before.recipe.to_dict()
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
-    dataset, about = _dataset_of(run, source, label_order)
+    about = json.loads((run / "run.json").read_text())
+    if dataset is None:
+        dataset = open_dataset(source or about["data_source"], label_order=label_order)
     parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
     contract = make_contract(recipe, dataset, parts)
     folder.mkdir(parents=True, exist_ok=True)
@@ -151,19 +155,12 @@ def held_out_faces(
 ) -> NDArray[np.uint8]:
     """Up to `count` validation faces of a run's data, spread over all of them."""
     assert predictor.recipe is not None
-    dataset, _ = _dataset_of(run, source, label_order)
+    about = json.loads((run / "run.json").read_text())
+    dataset = open_dataset(source or about["data_source"], label_order=label_order)
     parts = split(dataset, predictor.recipe.data.protocol, seed=predictor.recipe.train.seed)
     chosen = parts.validation[:: max(1, len(parts.validation) // count)][:count]
     contract = predictor.contract
     return dataset.faces(chosen, face_px=contract.face_px, channels=contract.channels)
-
-
-def _dataset_of(
-    run: Path, source: str | None, label_order: Sequence[str] | None
-) -> tuple[Dataset, dict[str, Any]]:
-    """The dataset a run was trained on (or `source`), and what run.json says."""
-    about = json.loads((run / "run.json").read_text())
-    return open_dataset(source or about["data_source"], label_order=label_order), about
 
 
 def _refit(
