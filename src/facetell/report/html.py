@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_v
 from facetell.files import write_atomically
 from facetell.report import figures, straighten, text
 from facetell.report.markup import Markup, tag
+from facetell.report.page import page, section, table
 
 __all__ = ["report_page", "write_report"]
 
@@ -52,8 +52,7 @@ def write_report(
         raise InputError(
             f"{path} is there already. Choose another name, or overwrite with --force.", path=path
         )
-    page = report_page(evaluation, judged=judged, comparison=comparison)
-    write_atomically(path, page)
+    write_atomically(path, report_page(evaluation, judged=judged, comparison=comparison))
     return path
 
 
@@ -76,22 +75,7 @@ def report_page(
         _methods(evaluation),
     )
     title = f"How {evaluation.model} reads {evaluation.dataset}"
-    body = tag("body", _header(evaluation, title, judged), tag("main", *sections), _footer())
-    return f"<!DOCTYPE html>\n{tag('html', _head(title), body, lang='en')}\n"
-
-
-def _head(title: str) -> Markup:
-    style = resources.files("facetell.report").joinpath("style.css").read_text(encoding="utf-8")
-    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="robots", content="noindex"),
-        tag("title", title),
-        tag("style", Markup(style)),
-    )
+    return page(title, _header(evaluation, title, judged), *sections)
 
 
 def _header(evaluation: Evaluation, title: str, judged: Judged | None) -> Markup:
@@ -106,40 +90,6 @@ def _header(evaluation: Evaluation, title: str, judged: Judged | None) -> Markup
         tag("p", subject(evaluation), class_="lead"),
         notice,
     )
-
-
-def _footer() -> Markup:
-    from facetell import __version__
-
-    return tag(
-        "footer",
-        tag(
-            "p",
-            f"Written by facetell {__version__}. "
-            "Scores say how a face looks to annotators, not what a person feels.",
-        ),
-    )
-
-
-def _section(name: str, *children: object, class_: str | None = None) -> Markup:
-    return tag("section", tag("h2", name), *children, class_=class_)
-
-
-def _table(caption: str, head: list[str], rows: list[list[object]], **attributes: str) -> Markup:
-    """A table whose first column names its rows, in a box that scrolls on narrow screens."""
-    lines = [
-        tag("tr", tag("th", row[0], scope="row"), *(tag("td", cell) for cell in row[1:]))
-        for row in rows
-    ]
-    columns = tag("thead", tag("tr", *(tag("th", name, scope="col") for name in head)))
-    table = tag(
-        "table",
-        tag("caption", caption),
-        columns if head else None,
-        tag("tbody", *lines),
-        **attributes,
-    )
-    return tag("div", table, class_="wide", tabindex=0, role="region", aria_label=caption)
 
 
 def _percent(measure: Measure | None) -> str:
@@ -167,7 +117,7 @@ def _headline(evaluation: Evaluation) -> Markup:
     ]
     floor = show_value("calibration_error", evaluation.calibration_floor)
     always = f"always “{evaluation.baseline.label}”"
-    return _section(
+    return section(
         "Headline numbers",
         tag("div", *(_card(evaluation, name) for name in _CARDS), class_="cards"),
         tag(
@@ -179,7 +129,7 @@ def _headline(evaluation: Evaluation) -> Markup:
             style="margin-top:.8rem",
         ),
         _notes(evaluation),
-        _table(
+        table(
             f"Every number with its 95 % interval: {subject(evaluation)}.",
             ["Number", "Value", "95 % interval", always],
             rows,
@@ -215,16 +165,16 @@ def _confusion(evaluation: Evaluation, order: list[int]) -> Markup:
         tag("tr", tag("th", name, scope="row"), *_confusion_cells(counts[row], row))
         for row, name in enumerate(names)
     ]
-    table = tag(
+    cells = tag(
         "table",
         tag("caption", caption),
         tag("thead", tag("tr", corner, *head)),
         tag("tbody", *rows),
         class_="confusion",
     )
-    return _section(
+    return section(
         "What is taken for what",
-        tag("div", table, class_="wide"),
+        tag("div", cells, class_="wide"),
         tag("p", _commonest(counts, names), class_="soft", style="margin-top:.8rem"),
     )
 
@@ -256,10 +206,10 @@ def _classes(evaluation: Evaluation, order: list[int]) -> Markup:
     scores = [evaluation.per_class[k] for k in order]
     caption = "Recall, precision and F1 in percent, and the number of labelled faces."
     head = ["Emotion", "Recall", "95 % interval", "Precision", "F1", "Faces"]
-    return _section(
+    return section(
         "How well each emotion is read",
         tag("figure", figures.class_bars(scores)),
-        _table(caption, head, [_class_row(score) for score in scores]),
+        table(caption, head, [_class_row(score) for score in scores]),
     )
 
 
@@ -294,11 +244,11 @@ def _reliability(evaluation: Evaluation) -> Markup:
         for row in bins
     ]
     head = ["Confidence", "Mean", "Accuracy", "95 % interval", "Faces"]
-    table = _table("The bins of the reliability diagram, in percent.", head, rows)
-    return _section(
+    bins_table = table("The bins of the reliability diagram, in percent.", head, rows)
+    return section(
         "Can the scores be believed?",
         tag("figure", figures.reliability_diagram(bins), tag("figcaption", caption)),
-        tag("details", tag("summary", "The bins as a table"), table),
+        tag("details", tag("summary", "The bins as a table"), bins_table),
     )
 
 
@@ -315,11 +265,11 @@ def _selective(evaluation: Evaluation) -> Markup:
         at_least = f"{100 * row.low:.1f}"
         rows.append([at_least, f"{100 * kept / n:.1f}", f"{100 * hits / kept:.1f}", f"{kept:,}"])
     head = ["Score of at least", "Answered", "Accuracy", "Faces"]
-    table = _table("Accuracy on the surest faces, in percent.", head, rows)
-    return _section(
+    curve_table = table("Accuracy on the surest faces, in percent.", head, rows)
+    return section(
         "Answering only when sure",
         tag("figure", figures.selective_diagram(bins), tag("figcaption", caption)),
-        tag("details", tag("summary", "The curve as a table"), table),
+        tag("details", tag("summary", "The curve as a table"), curve_table),
     )
 
 
@@ -337,11 +287,11 @@ def _comparison(comparison: Comparison) -> Markup:
         f"{100 * comparison.agreement:.1f} % of the faces."
     )
     caption = f"Who is right on the same {comparison.n:,} faces."
-    return _section(
+    return section(
         f"Compared with {b}",
         tag("p", comparison.sentence()),
         tag("p", accuracies),
-        _table(caption, ["", f"{b} right", f"{b} wrong"], rows),
+        table(caption, ["", f"{b} right", f"{b} wrong"], rows),
     )
 
 
@@ -349,7 +299,7 @@ def _mistakes(judged: Judged) -> Markup:
     wrong = np.flatnonzero(~judged.correct)
     surest = wrong[np.argsort(-judged.confidence[wrong], kind="stable")][:MISTAKES]
     if not surest.size:
-        return _section("The most confident mistakes", tag("p", "There are none."))
+        return section("The most confident mistakes", tag("p", "There are none."))
     faces, names, ids = judged.faces(surest), judged.dataset.labels, judged.ids
     items = []
     for face, row in zip(faces, surest.tolist(), strict=True):
@@ -371,7 +321,7 @@ def _mistakes(judged: Judged) -> Markup:
         f"The {len(items)} wrong answers with the highest scores, of {len(wrong):,} wrong answers "
         "in all. Some are mistakes of the model, some of the annotators, some show no clear face."
     )
-    return _section(
+    return section(
         "The most confident mistakes",
         tag("p", intro),
         tag("ul", *items, class_="faces"),
@@ -394,7 +344,7 @@ def _looks(judged: Judged, theta: NDArray[np.float32]) -> Markup:
         after = tag("img", src=figures.data_uri(straight[i]), alt=alt, width=96, height=96)
         words = tag("figcaption", "label ", tag("b", label), f", read {answer}")
         items.append(tag("li", tag("figure", tag("div", area, after, class_="two"), words)))
-    return _section(
+    return section(
         "What the spatial transformer looked at",
         tag("p", _looks_in_words(theta, side)),
         tag("ul", *items, class_="faces double"),
@@ -433,11 +383,11 @@ def _one_per_class(judged: Judged) -> NDArray[np.int64]:
 
 def _meaning(evaluation: Evaluation) -> Markup:
     paragraphs = [tag("p", words) for words in (*text.meaning_of(evaluation), text.LAW)]
-    return _section("What these numbers mean, and what they do not", *paragraphs)
+    return section("What these numbers mean, and what they do not", *paragraphs)
 
 
 def _methods(evaluation: Evaluation) -> Markup:
-    return _section(
+    return section(
         "Methods",
         tag("p", text.methods(evaluation)),
         _facts("The model, from its contract.", evaluation.contract),
@@ -453,7 +403,7 @@ def _facts(caption: str, facts: dict[str, object]) -> Markup | None:
         for name, value in facts.items()
         if value not in ("", None, {}, [])
     ]
-    return _table(caption, [], rows, class_="facts") if rows else None
+    return table(caption, [], rows, class_="facts") if rows else None
 
 
 def _fact(value: object) -> str:
