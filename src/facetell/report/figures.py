@@ -19,6 +19,7 @@ from facetell.report.markup import Markup, join, tag
 __all__ = [
     "class_bars",
     "data_uri",
+    "interval_bars",
     "interval_line",
     "looked_at",
     "reliability_diagram",
@@ -102,6 +103,30 @@ def _bar(score: ClassScore, y: float, left: float, scale: float) -> Markup:
         _whisker(score.recall, y + 15, scale, left),
         _text(WIDTH - 2, y + 19, f"{100 * score.recall.value:.1f}", class_="end number"),
     )
+
+
+def interval_bars(rows: list[tuple[str, Measure]], mark: float | None = None) -> Markup:
+    """Horizontal bars of shares 0-1 with their intervals, and a dashed line to compare with."""
+    left, step, top = 4, 40, 4
+    scale, bottom = 310, top + step * len(rows)
+    parts: list[Markup] = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x = left + scale * share
+        parts.append(tag("path", d=f"M{x:.1f} {top}V{bottom}", class_="grid"))
+        parts.append(_text(x, bottom + 14, f"{100 * share:.0f}", class_="axis mid"))
+    for row, (name, measure) in enumerate(rows):
+        y = top + step * row
+        parts += [
+            _text(left, y + 13, name),
+            tag("rect", x=left, y=y + 18, width=scale * measure.value, height=14, class_="bar"),
+            _whisker(measure, y + 25, scale, left),
+            _text(WIDTH - 2, y + 29, f"{100 * measure.value:.1f}", class_="end number"),
+        ]
+    if mark is not None:
+        x = left + scale * mark
+        parts.append(tag("path", d=f"M{x:.1f} {top}V{bottom}", class_="diagonal"))
+    title = "Shares with their 95 % intervals; the numbers are in the table"
+    return _svg(bottom + 20, *parts, title=title)
 
 
 def _plot(x_name: str, y_name: str, *marks: object, title: str) -> Markup:
