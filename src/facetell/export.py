@@ -58,8 +58,15 @@ def export(
         The largest absolute difference of any output between PyTorch and onnxruntime.
 
     Raises:
-        ExportError: the two disagree by more than 1e-4, or there are no faces to compare on.
+        ExportError: the two disagree by more than 1e-4, there are no faces to compare on, or
+            the model was trained under the leaky protocol.
     """
+    if predictor.contract.protocol.startswith("leaky"):
+        raise ExportError(
+            "expected a model trained under an honest protocol, got one trained under "
+            f"{predictor.contract.protocol!r}: it has seen copies of the faces it was chosen on. "
+            "Train again with data.protocol=official."
+        )
     if not len(faces):
         raise ExportError("expected real faces to compare the exported graph on, got none.")
     contract = replace(predictor.contract, name=name or predictor.contract.name)

@@ -15,7 +15,7 @@ from facetell.cli.options import label_order_option
 if TYPE_CHECKING:
     from facetell.predictor import Predictor
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "refuse_overwriting"]
 
 
 @click.command(
@@ -29,11 +29,14 @@ Example:
 @label_order_option
 @click.option(
     "--protocol",
-    type=click.Choice(["official", "clean", "random-80-10-10"]),
+    type=click.Choice(
+        ["official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"]
+    ),
     default="official",
     show_default=True,
     help="How training, validation and test faces are kept apart.",
 )
+@click.option("--fold", default=0, help="leave-one-subject-out: which subject judges, from 0.")
 @click.option(
     "--side",
     type=click.Choice(["validation", "test"]),
@@ -62,6 +65,7 @@ def evaluate(
     data: str,
     label_order: list[str] | None,
     protocol: Any,
+    fold: int,
     side: Any,
     against: str | None,
     flip: bool | None,
@@ -87,12 +91,14 @@ def evaluate(
     from facetell.evaluate.table import as_table
     from facetell.report.html import write_report
 
-    _refuse_overwriting([path for path in (report, predictions) if path], force)
+    refuse_overwriting([path for path in (report, predictions) if path], force)
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
-    parts = split(dataset, protocol, seed=seed, progress=show_search)
+    parts = split(dataset, protocol, seed=seed, fold=fold, progress=show_search)
     answers = [
-        judge(predictor, dataset, parts, side=side, progress=_progress(predictor.contract.name))
+        judge(
+            predictor, parts.dataset, parts, side=side, progress=_progress(predictor.contract.name)
+        )
         for predictor in predictors
     ]
     evaluations = [Evaluation.of(judged, seed=seed) for judged in answers]
@@ -117,7 +123,7 @@ def evaluate(
         click.echo(f"Predictions: {predictions}", err=True)
 
 
-def _refuse_overwriting(paths: list[Path], force: bool) -> None:
+def refuse_overwriting(paths: list[Path], force: bool) -> None:
     """Fail before minutes of work, not after."""
     from facetell.errors import InputError
 

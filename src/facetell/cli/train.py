@@ -14,7 +14,7 @@ from facetell.cli.options import label_order_option
 if TYPE_CHECKING:
     from facetell.train.loop import Progress
 
-__all__ = ["refit", "train"]
+__all__ = ["refit", "show_training", "train"]
 
 
 @click.command()
@@ -72,7 +72,7 @@ def train(
     dataset = open_dataset(source, label_order=label_order)
     predictor = run(
         chosen, dataset, folder, resume=resume is not None, accelerator=accelerator,
-        devices=devices, progress=_progress(chosen.train.epochs),
+        devices=devices, progress=show_training(),
     )  # fmt: skip
     results = predictor.contract.results
     click.echo(
@@ -127,7 +127,8 @@ def refit(
     )
 
 
-def _progress(epochs: int) -> Progress:
+def show_training() -> Progress:
+    """Bars, a line per epoch and words on stderr."""
     from facetell.cli.progress import show_search
     from facetell.train.loop import Progress
 
@@ -137,7 +138,7 @@ def _progress(epochs: int) -> Progress:
         if live and (done == steps or done % 5 == 0):
             bar = "#" * (30 * done // steps)
             click.echo(
-                f"\repoch {epoch + 1}/{epochs} [{bar:<30}] {done}/{steps} loss {loss:.4f} ",
+                f"\repoch {epoch + 1} [{bar:<30}] {done}/{steps} loss {loss:.4f} ",
                 nl=False, err=True,
             )  # fmt: skip
 

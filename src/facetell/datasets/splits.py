@@ -7,7 +7,7 @@ else, and only `split` makes one, so that no copy of a training face can reach t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,9 +16,15 @@ from numpy.typing import NDArray
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, InputError
 
-__all__ = ["Protocol", "Split", "TrainSide", "copies_across_sides", "oversample", "split"]
+__all__ = [
+    "PROTOCOLS", "Protocol", "Split", "TrainSide", "copies_across_sides", "leak", "oversample",
+    "split", "subjects",
+]  # fmt: skip
 
-Protocol = Literal["official", "clean", "random-80-10-10"]
+Protocol = Literal[
+    "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
+]
+PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Progress = Callable[[str, float], None]
 
 _SIDES = ("train", "validation", "test")
@@ -61,7 +67,8 @@ class Split:
     """A dataset taken apart.
 
     Attributes:
-        dataset: what was split.
+        dataset: what was split; under `leaky-80-10-10` the repeated and mirrored faces, to
+            which the indices belong.
         protocol: how.
         train: the samples to fit to.
         validation: (V,) int64 indices, to choose by.
@@ -107,6 +114,7 @@ def split(
     protocol: Protocol = "official",
     *,
     seed: int = 0,
+    fold: int = 0,
     progress: Progress | None = None,
 ) -> Split:
     """The dataset's samples on three sides that share no photograph and no person.
@@ -117,7 +125,12 @@ def split(
             `clean`: as official, less the validation faces with a near-copy in train and the
             test faces with one in train or validation; `random-80-10-10`: whole groups drawn
             anew. A group is a subject where every sample has one, else a set of near-copies.
+            `leave-one-subject-out`: one subject judges, the next one in alphabetical order
+            selects, the others train. `leaky-80-10-10` does what must not be done, to show
+            what it is worth: see `leak`.
             Without a validation side, a tenth of train is held out by whole groups.
+        fold: which subject judges, 0 to the number of subjects less 1; other protocols have
+            fold 0 only.
         seed: of the random choices.
         progress: called with a phase and its share done, 0-1.
 
@@ -133,8 +146,14 @@ def split(
             f"protocol must be one of {', '.join(get_args(Protocol))}, got {protocol!r}.",
             actual=protocol,
         )
+    if fold and protocol != "leave-one-subject-out":
+        raise InputError(f"protocol {protocol!r} has only fold 0, got fold {fold}.", actual=fold)
     if protocol == "random-80-10-10":
         return _random(dataset, seed, progress)
+    if protocol == "leave-one-subject-out":
+        return _leave_one_out(dataset, fold, seed)
+    if protocol == "leaky-80-10-10":
+        return _leaky(dataset, seed)
     sides = _own_sides(dataset, protocol)
     held_out = not (sides == 1).any()
     groups = _groups(dataset, progress) if held_out or protocol == "clean" else None
@@ -259,6 +278,81 @@ def _random(dataset: Dataset, seed: int, progress: Progress | None) -> Split:
     groups = _groups(dataset, progress)
     sides = _draw(dataset.targets, groups, (0.8, 0.1, 0.1), seed)
     return _split(dataset, "random-80-10-10", sides, seed, False, groups)
+
+
+def subjects(dataset: Dataset) -> tuple[str, ...]:
+    """Everyone who is shown, in alphabetical order: the folds of `leave-one-subject-out`.
+
+    Raises:
+        DataError: fewer than three subjects, or samples without one.
+    """
+    names = {sample.subject for sample in dataset.samples}
+    known = tuple(sorted(name for name in names if name is not None))
+    if None in names or len(known) < 3:
+        raise DataError(
+            f"leave-one-subject-out needs three or more subjects and one for every sample, but "
+            f"{dataset.name} names {len(known)}. Use random-80-10-10, which keeps near-copies "
+            "together.",
+            actual=len(known),
+        )
+    return known
+
+
+def _leave_one_out(dataset: Dataset, fold: int, seed: int) -> Split:
+    known = subjects(dataset)
+    if not 0 <= fold < len(known):
+        raise InputError(
+            f"fold must be 0 to {len(known) - 1}, as {dataset.name} has {len(known)} subjects, "
+            f"got {fold}.",
+            actual=fold,
+        )
+    number = {name: i for i, name in enumerate(known)}
+    groups = np.array([number[str(sample.subject)] for sample in dataset.samples], np.int64)
+    sides = np.where(groups == fold, 2, np.where(groups == (fold + 1) % len(known), 1, 0))
+    return _split(dataset, "leave-one-subject-out", sides, seed, False, groups)
+
+
+def leak(dataset: Dataset, seed: int) -> Dataset:
+    """The dataset with every class repeated to the size of the largest, then all mirrored.
+
+    Each image is there twice or more, so that whatever is drawn from it at random has its
+    copies left in the rest. Only `leaky-80-10-10` uses this.
+    """
+    rng = np.random.default_rng(seed)
+    targets = dataset.targets
+    largest = int(np.bincount(targets).max())
+    every = np.arange(len(dataset))
+    chosen = np.concatenate(
+        [_repeated(every[targets == label], largest, rng) for label in np.unique(targets)]
+    )
+    repeated = dataset.take(chosen)
+    half = len(repeated)
+    samples = tuple(
+        replace(sample, id=f"{sample.id}#{i}{'m' if mirrored else ''}", side=None)
+        for mirrored in (False, True)
+        for i, sample in enumerate(repeated.samples)
+    )
+
+    def read(index: int) -> NDArray[np.uint8]:
+        image = repeated.read(index % half)
+        return np.ascontiguousarray(image[:, ::-1]) if index >= half else image
+
+    stack = repeated.stack
+    return replace(
+        repeated,
+        name=f"{dataset.name} (leaky)",
+        samples=samples,
+        read=read,
+        stack=None if stack is None else np.concatenate([stack, stack[:, :, ::-1]]),
+        notes=(*dataset.notes, "faces were repeated and mirrored before the split: leaky"),
+    )
+
+
+def _leaky(dataset: Dataset, seed: int) -> Split:
+    """80-10-10 of `leak(dataset)`, image by image: copies fall on all sides."""
+    leaking = leak(dataset, seed)
+    sides = np.random.default_rng(seed).choice(3, len(leaking), p=(0.8, 0.1, 0.1))
+    return _split(leaking, "leaky-80-10-10", sides, seed, False, None)
 
 
 def _draw(

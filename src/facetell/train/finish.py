@@ -137,7 +137,8 @@ def refit_run(
     about = json.loads((run / "run.json").read_text())
     if dataset is None:
         dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed)
+    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold)
+    dataset = parts.dataset
     contract = make_contract(recipe, dataset, parts)
     folder.mkdir(parents=True, exist_ok=True)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
@@ -157,10 +158,11 @@ def held_out_faces(
     assert predictor.recipe is not None
     about = json.loads((run / "run.json").read_text())
     dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    parts = split(dataset, predictor.recipe.data.protocol, seed=predictor.recipe.train.seed)
-    chosen = parts.validation[:: max(1, len(parts.validation) // count)][:count]
+    chosen = predictor.recipe
+    parts = split(dataset, chosen.data.protocol, seed=chosen.train.seed, fold=chosen.data.fold)
+    rows = parts.validation[:: max(1, len(parts.validation) // count)][:count]
     contract = predictor.contract
-    return dataset.faces(chosen, face_px=contract.face_px, channels=contract.channels)
+    return parts.dataset.faces(rows, face_px=contract.face_px, channels=contract.channels)
 
 
 def _refit(

@@ -108,7 +108,11 @@ def train(
     if not fabric.is_global_zero:
         progress = Progress()
     torch.manual_seed(recipe.train.seed)
-    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed, progress=progress.search)
+    parts = split(
+        dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold,
+        progress=progress.search,
+    )  # fmt: skip
+    dataset = parts.dataset
     if not len(parts.validation):
         raise TrainingError(
             f"expected validation faces to select on, but {dataset.name} under protocol "
