@@ -93,13 +93,18 @@ class ModelOptions:
         "and standardised features before the SVM",
     )
     features: int = _option(96, "units D of the fully connected layers", _positive)
-    dropout: float = _option(0.5, "share of features dropped while training", _fraction)
-    sequence: Literal["regions", "frames", "mean"] = _option(
+    dropout: float = _option(
+        0.5, "share of features dropped before the decision while training", _fraction
+    )
+    sequence: Literal["regions", "rows", "frames", "mean"] = _option(
         "regions",
         "what the LSTM reads: regions = the feature map's cells row by row, "
+        "rows = whole rows of it, top to bottom, "
         "frames = one vector per frame, mean = no LSTM, average of the cells",
     )
-    grid: int = _option(6, "regions: the feature map is averaged to grid x grid cells", _positive)
+    grid: int = _option(
+        6, "regions, rows, frames: the feature map is averaged to grid x grid cells", _positive
+    )
     hidden: int = _option(96, "units of the LSTM", _positive)
     head: Literal["svm", "softmax"] = _option(
         "svm", "svm = one-vs-rest linear SVM (squared hinge); softmax = the control"
@@ -164,9 +169,10 @@ class SvmOptions:
 class DataOptions:
     """Which faces are trained on."""
 
-    protocol: Literal["official", "clean", "random-80-10-10"] = _option(
-        "official", "how training and validation faces are kept apart"
-    )
+    protocol: Literal[
+        "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
+    ] = _option("official", "how training and validation faces are kept apart")
+    fold: int = _option(0, "leave-one-subject-out: which subject judges", _not_negative)
     oversample: bool = _option(
         False, "repeat training faces until all classes are as large as the largest"
     )

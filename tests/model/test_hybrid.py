@@ -43,7 +43,7 @@ def test_a_face_scores_the_same_alone_and_in_any_batch(name):
     assert torch.allclose(together.flip(0), model(faces.flip(0)).margins, atol=1e-4)
 
 
-@pytest.mark.parametrize("sequence", ["regions", "mean", "frames"])
+@pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "frames"])
 @pytest.mark.parametrize("stn", [True, False])
 @pytest.mark.parametrize("trunk", ["six", "residual"])
 def test_every_combination_of_blocks_works(sequence, stn, trunk):
@@ -57,18 +57,38 @@ def test_every_combination_of_blocks_works(sequence, stn, trunk):
 
 def test_only_an_lstm_over_frames_sees_their_order():
     window = torch.randn(1, 4, 1, 16, 16)
-    for sequence, sees in (("frames", True), ("regions", False), ("mean", False)):
+    for sequence, sees in (("frames", True), ("regions", False), ("rows", False), ("mean", False)):
         model = built(replace(SMALL, sequence=sequence)).eval()
         same = torch.allclose(model(window).margins, model(window.flip(1)).margins, atol=1e-5)
         assert same is not sees, sequence
 
 
-def test_an_lstm_over_regions_sees_where_things_are_and_the_mean_does_not():
+def test_an_lstm_over_regions_or_rows_sees_where_things_are_and_the_mean_does_not():
     maps = torch.randn(1, 6, 2, 2)
-    for sequence, sees in (("regions", True), ("mean", False)):
+    for sequence, sees in (("regions", True), ("rows", True), ("mean", False)):
         model = built(replace(SMALL, sequence=sequence, stn=False)).eval()
         plain, turned = (model.read(model.cells(m), 1, 1) for m in (maps, maps.flip(2, 3)))
         assert torch.allclose(plain, turned, atol=1e-5) is not sees, sequence
+
+
+def test_a_row_holds_the_cells_of_one_height_from_left_to_right():
+    model = built(replace(SMALL, sequence="rows", stn=False)).eval()
+    maps = torch.randn(1, 6, 2, 2)
+    top, bottom = (torch.cat([maps[0, :, y, x][:, None] for x in (0, 1)], 1) for y in (0, 1))
+
+    expected = model.fully_connected(torch.stack([top.flatten(), bottom.flatten()]))
+
+    assert torch.equal(model.cells(maps)[0], expected)
+
+
+def test_dropout_does_not_touch_the_features_that_the_svm_is_refitted_on():
+    model = built(replace(SMALL, dropout=0.9)).train()
+    faces = torch.randn(8, 1, 1, 16, 16)
+
+    first, second = model(faces), model(faces)
+
+    assert torch.equal(first.features, second.features)
+    assert not torch.equal(first.margins, second.margins)
 
 
 @pytest.mark.parametrize("std", [0.07, 0.0065])

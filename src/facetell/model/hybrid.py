@@ -54,15 +54,17 @@ class Hybrid(nn.Module):
             )
         else:
             self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
-        cells = o.grid**2 if o.sequence == "frames" else 1
+        together = {"frames": o.grid**2, "rows": o.grid}.get(o.sequence, 1)  # cells per step
         self.fully_connected = nn.Sequential(
-            *fully_connected(o.widths[-1] * cells, o.features, o.batch_norm),
+            *fully_connected(o.widths[-1] * together, o.features, o.batch_norm),
             *fully_connected(o.features, o.features, o.batch_norm),
-            nn.Dropout(o.dropout),
         )
         self.reader = None if o.sequence == "mean" else SequenceReader(o.features, o.hidden)
         size = o.features if self.reader is None else o.hidden
         self.standardise = _Standardise(size) if o.batch_norm else nn.Identity()
+        # Not before the LSTM: its noise would be part of the deviation that `standardise`
+        # learns, and without it at run time every margin would shrink towards the commonest class.
+        self.dropout = nn.Dropout(o.dropout)
         self.svm = nn.Linear(size, classes)
 
     def forward(self, faces: Tensor) -> Output:
@@ -75,19 +77,23 @@ class Hybrid(nn.Module):
             theta = theta.unflatten(0, (batch, frames))
         cells = self.cells(self.cnn(x))  # (B * T, L, D)
         features = self.standardise(self.read(cells, batch, frames))  # (B, D)
-        return Output(self.svm(features), features, theta)
+        return Output(self.svm(self.dropout(features)), features, theta)
 
     def cells(self, maps: Tensor) -> Tensor:
         """Feature maps (B * T, C, h, w) -> fully connected features (B * T, L, D).
 
-        L is grid^2 for `regions`, row by row, h * w for `mean` and 1 for `frames`.
+        L is grid^2 for `regions`, row by row, grid for `rows`, h * w for `mean` and 1 for
+        `frames`.
         """
         grid = self.options.grid
         if maps.shape[-1] != grid and self.options.sequence != "mean":
             maps = F.adaptive_avg_pool2d(maps, grid)
         if self.options.sequence == "frames":
             return self.fully_connected(maps.flatten(1))[:, None]  # type: ignore[no-any-return]
-        cells = maps.flatten(2).transpose(1, 2)  # (B * T, L, C)
+        if self.options.sequence == "rows":
+            cells = maps.transpose(1, 2).flatten(2)  # (B * T, L, C * grid)
+        else:
+            cells = maps.flatten(2).transpose(1, 2)  # (B * T, L, C)
         count = cells.shape[1]
         features = self.fully_connected(cells.flatten(0, 1))  # (B * T * L, D)
         return features.unflatten(0, (-1, count))  # type: ignore[no-any-return]
@@ -155,6 +161,7 @@ def describe(options: ModelOptions) -> str:
     }[options.trunk]
     sequence = {
         "regions": f"LSTM over {options.grid}x{options.grid} regions",
+        "rows": f"LSTM over {options.grid} rows",
         "frames": "LSTM over frames",
         "mean": "mean pooling",
     }[options.sequence]
