@@ -7,7 +7,7 @@ import pytest
 from facetell.datasets.splits import split
 from facetell.errors import ContractError, DataError, InputError
 from facetell.evaluate import judged as module
-from facetell.evaluate.judged import judge, judged_side, write_predictions
+from facetell.evaluate.judged import judge, judged_side, pool, write_predictions
 from facetell.labels import EMOTIONS, PAPER_ORDER
 from facetell.predictor import Prediction
 from judging import FakePredictor, small_dataset
@@ -132,3 +132,22 @@ def test_a_file_of_predictions_is_not_overwritten_unasked(dataset, parts, tmp_pa
     with pytest.raises(InputError, match="is there already"):
         write_predictions(replace(judged), path)
     write_predictions(judged, path, overwrite=True)
+
+
+def test_pooled_folds_hold_every_answer_once(dataset, parts):
+    folds = [judge(FakePredictor(), dataset, parts, side=side) for side in ("test", "validation")]
+
+    pooled = pool(folds)
+
+    assert pooled.ids == folds[0].ids + folds[1].ids
+    assert pooled.correct.tolist() == folds[0].correct.tolist() + folds[1].correct.tolist()
+    assert len(pooled.scores) == len(pooled)
+
+
+def test_a_face_that_two_folds_judge_is_an_error(dataset, parts):
+    fold = judge(FakePredictor(), dataset, parts)
+
+    with pytest.raises(InputError, match="judge each face once, got 2 of small with 70 faces"):
+        pool([fold, fold])
+    with pytest.raises(InputError, match="got 0 of none"):
+        pool([])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from facetell.predictor import Predictor
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
-__all__ = ["Judged", "judge", "judged_side", "write_predictions"]
+__all__ = ["Judged", "judge", "judged_side", "pool", "write_predictions"]
 
 #: Faces read and scored at once: enough to keep a model busy, little memory.
 BATCH = 256
@@ -179,6 +179,33 @@ def judge(
         predicted=table.argmax(axis=1),
         scores=table,
         theta=np.concatenate(found) if len(found) == len(thetas) else None,
+    )
+
+
+def pool(folds: Sequence[Judged]) -> Judged:
+    """The answers of all folds of a cross-validation as one: each face judged by one model.
+
+    Args:
+        folds: one or more, of one dataset; the split that is kept is that of the first.
+
+    Raises:
+        InputError: none, or folds of other datasets, or a face that is judged twice.
+    """
+    indices = np.concatenate([fold.indices for fold in folds]) if folds else np.empty(0)
+    datasets = {fold.dataset.name for fold in folds}
+    if len(datasets) != 1 or len(np.unique(indices)) != len(indices):
+        raise InputError(
+            f"expected folds of one dataset that judge each face once, got {len(folds)} of "
+            f"{', '.join(sorted(datasets)) or 'none'} with {len(indices)} faces, "
+            f"{len(np.unique(indices))} of them different. Judge every fold of one split."
+        )
+    return replace(
+        folds[0],
+        indices=indices,
+        labels=np.concatenate([fold.labels for fold in folds]),
+        predicted=np.concatenate([fold.predicted for fold in folds]),
+        scores=np.concatenate([fold.scores for fold in folds]),
+        theta=None,
     )
 
 

@@ -13,7 +13,10 @@ from facetell.evaluate.judged import Judged
 
 __all__ = ["Kind", "Measured", "Reproduction"]
 
-Kind = Literal["hybrid", "ablation", "refit", "deep-emotion", "baseline", "leak"]
+#: fold = the hybrid on one held-out subject, before all are pooled; printed = a setting as printed.
+Kind = Literal[
+    "hybrid", "fold", "compact", "printed", "ablation", "refit", "deep-emotion", "baseline", "leak"
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,8 @@ class Measured:
         confusion: counts, rows the label.
         majority: accuracy of always answering the commonest training label, 0-1.
         seconds: wall-clock time to train or fit.
-        against: paired comparison with the hybrid on the same faces, `Comparison.to_dict`.
+        against: paired comparison with `base` on the same faces, `Comparison.to_dict`.
+        base: the system that it was compared with.
         notes: what a reader must know.
     """
 
@@ -54,6 +58,7 @@ class Measured:
     majority: float
     seconds: float
     against: dict[str, Any] | None = None
+    base: str | None = None
     notes: tuple[str, ...] = ()
 
     @classmethod
