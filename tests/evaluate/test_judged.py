@@ -7,7 +7,7 @@ import pytest
 from facetell.datasets.splits import split
 from facetell.errors import ContractError, DataError, InputError
 from facetell.evaluate import judged as module
-from facetell.evaluate.judged import judge, judged_side, pool, write_predictions
+from facetell.evaluate.judged import judge, judged_side, pool, restrict, write_predictions
 from facetell.labels import EMOTIONS, PAPER_ORDER
 from facetell.predictor import Prediction
 from judging import FakePredictor, small_dataset
@@ -151,3 +151,25 @@ def test_a_face_that_two_folds_judge_is_an_error(dataset, parts):
         pool([fold, fold])
     with pytest.raises(InputError, match="got 0 of none"):
         pool([])
+
+
+def test_restricted_answers_are_those_of_judging_again(dataset, parts):
+    fewer = replace(parts, test=parts.test[1::2][::-1], protocol="clean")
+    everything = judge(FakePredictor(), dataset, parts)
+
+    restricted, again = restrict(everything, fewer), judge(FakePredictor(), dataset, fewer)
+
+    assert restricted.split.protocol == "clean"
+    assert restricted.ids == again.ids
+    assert np.array_equal(restricted.scores, again.scores)
+    assert np.array_equal(restricted.correct, again.correct)
+    assert np.array_equal(restricted.theta, again.theta)
+
+
+def test_answers_that_were_not_given_cannot_be_restricted_to(dataset, parts):
+    some = judge(FakePredictor(), dataset, replace(parts, test=parts.test[:3]))
+
+    with pytest.raises(InputError, match="some of the 3 judged faces of small"):
+        restrict(some, parts)
+    with pytest.raises(InputError, match="got one of small with others"):
+        restrict(some, split(small_dataset(), "official"))

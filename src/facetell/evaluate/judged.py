@@ -19,7 +19,7 @@ from facetell.predictor import Predictor
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
-__all__ = ["Judged", "judge", "judged_side", "pool", "write_predictions"]
+__all__ = ["Judged", "judge", "judged_side", "pool", "restrict", "write_predictions"]
 
 #: Faces read and scored at once: enough to keep a model busy, little memory.
 BATCH = 256
@@ -206,6 +206,40 @@ def pool(folds: Sequence[Judged]) -> Judged:
         predicted=np.concatenate([fold.predicted for fold in folds]),
         scores=np.concatenate([fold.scores for fold in folds]),
         theta=None,
+    )
+
+
+def restrict(judged: Judged, split: Split) -> Judged:
+    """The answers on the faces that another protocol leaves, without asking the model again.
+
+    Args:
+        judged: answers under one protocol.
+        split: of the same dataset, with some of the same faces on the judged side: `clean`
+            beside `official`.
+
+    Raises:
+        InputError: another dataset, or a face that was not judged.
+    """
+    side, indices = judged_side(split, judged.side)
+    row_of = np.full(len(judged.dataset), -1)
+    row_of[judged.indices] = np.arange(len(judged))
+    same = split.dataset is judged.dataset
+    rows = row_of[indices] if same else np.array([-1])
+    if (rows < 0).any():
+        raise InputError(
+            f"expected a split that leaves some of the {len(judged)} judged faces of "
+            f"{judged.dataset.name}, got one of {split.dataset.name} with others. "
+            "Judge the model under that protocol."
+        )
+    return replace(
+        judged,
+        split=split,
+        side=side,
+        indices=indices,
+        labels=judged.labels[rows],
+        predicted=judged.predicted[rows],
+        scores=judged.scores[rows],
+        theta=None if judged.theta is None else judged.theta[rows],
     )
 
 
