@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from math import factorial
 from typing import Literal, get_args
 
@@ -62,7 +63,7 @@ def describe(
         features = describe(dataset.faces(), "hog")
     """
     _check(faces, kind)
-    describer = _DESCRIBERS[kind](faces.shape[1])
+    describer = _describer(kind, faces.shape[1])
     width = describer(np.zeros((1, *faces.shape[1:]), np.uint8)).shape[1]
     out = np.empty((len(faces), width), np.float32)
     for start in range(0, len(faces), _BLOCK):
@@ -83,6 +84,12 @@ def _check(faces: NDArray[np.uint8], kind: str) -> None:
             f"got {faces.dtype} of shape {faces.shape}. Pass dataset.faces(face_px=48).",
             actual=faces.shape,
         )
+
+
+@lru_cache(maxsize=len(KINDS))
+def _describer(kind: Kind, side: int) -> _Describer:
+    """Kept, as a model's batches are described one after the other."""
+    return _DESCRIBERS[kind](side)
 
 
 def _hog(side: int) -> _Describer:
