@@ -38,8 +38,12 @@ def faces(count=9):
 
 @pytest.mark.parametrize(
     "options",
-    [OPTIONS, replace(OPTIONS, stn=False, sequence="mean", trunk="residual", depths=(1, 1))],
-    ids=["hybrid", "without transformer and LSTM"],
+    [
+        OPTIONS,
+        replace(OPTIONS, stn=False, sequence="mean", trunk="residual", depths=(1, 1)),
+        replace(OPTIONS, stn_widths=(2, 2), stn_hidden=(4,), sequence="whole", trunk="four"),
+    ],
+    ids=["hybrid", "without transformer and LSTM", "deep-emotion"],
 )
 def test_the_onnx_file_says_what_the_network_says(tmp_path, options):
     ours = predictor(options)

@@ -48,6 +48,13 @@ def test_the_printed_settings_are_the_printed_ones(name, std, l2, rate):
     assert not recipe.model.batch_norm
 
 
+def test_deep_emotion_keeps_the_optimiser_that_its_paper_prints():
+    train = load_recipe("deep-emotion").train
+
+    assert (train.optimiser, train.learning_rate, train.l2) == ("adam", 0.005, 0.001)
+    assert (train.init, train.init_std) == ("gaussian", 0.05)
+
+
 def test_the_other_reading_of_admm_is_rho():
     svm = load_recipe("paper-b-admm").svm
 
@@ -62,8 +69,9 @@ def test_the_other_reading_of_admm_is_rho():
         ("[train]\nepochs = 1.5", r"train.epochs in .* must be a whole number .* got 1.5"),
         ("[train]\nepochs = 0", r"train.epochs in .* got 0"),
         ("[model]\nstn = 1", r"model.stn in .* must be true or false"),
-        ("[model]\ntrunk = 'seven'", r"must be one of 'six', 'residual' .* got 'seven'"),
+        ("[model]\ntrunk = 'seven'", r"must be one of 'six', 'four', 'residual' .* got 'seven'"),
         ("[model]\nwidths = [16, 0.5]", r"must be a list of whole numbers"),
+        ("[model]\nstn_widths = [8, 8, 8, 8]", r"convolutions, one to three\), got \[8, 8, 8, 8\]"),
         ("[model]\nface_px = 50", r"a multiple of 8.* got 50"),
         ("[train]\nlearning_rate = true", r"must be a number .* got True"),
         ("train = 3", r"expected a table \[train\]"),

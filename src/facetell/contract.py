@@ -33,7 +33,7 @@ class Contract:
         crop_margin: the square crop's side is (1 + 2 * margin) times the box's longer side.
         align: turn the crop so that the eyes lie level.
         window: frames T that one call reads; 1 for stills.
-        sequence: what the LSTM reads: `regions`, `rows`, `frames`, or `mean` (no LSTM).
+        sequence: what the LSTM reads: `regions`, `rows`, `frames`; `mean`, `whole`: no LSTM.
         flip: average the margins of the face and of its mirror image.
         score_scale: scores = softmax(score_scale * margins), fitted on validation faces.
         score_meaning: one sentence for people.

@@ -62,48 +62,53 @@ class ModelOptions:
     channels: Literal[1, 3] = _option(1, "1 reads grey faces, 3 reads RGB")
     stn: bool = _option(True, "straighten the face with a spatial transformer")
     stn_widths: tuple[int, ...] = _option(
-        (8, 16, 32), "channels of the localisation network's three convolutions",
-        lambda v: len(v) == 3 and min(v) > 0,
+        (8, 16, 32), "channels of the localisation network's convolutions, one to three",
+        lambda v: len(v) <= 3 and min(v) > 0,
     )  # fmt: skip
     stn_hidden: tuple[int, ...] = _option(
-        (64, 32), "units of its first two fully connected layers (the third yields the map)",
-        lambda v: len(v) == 2 and min(v) > 0,
+        (64, 32), "units of its fully connected layers (one more yields the map)",
+        lambda v: len(v) <= 3 and min(v) > 0,
     )  # fmt: skip
     stn_limit: float = _option(
         0.3,
         "largest offset of any entry of the affine map from the identity; 0 = unbounded",
         _not_negative,
     )
-    trunk: Literal["six", "residual"] = _option(
-        "six", "six = the paper's six convolutions in two groups; residual = a small ResNet"
+    trunk: Literal["six", "four", "residual"] = _option(
+        "six",
+        "six = the paper's six convolutions in two groups; four = Deep-Emotion's four in two "
+        "groups; residual = a small ResNet",
     )
     widths: tuple[int, ...] = _option(
-        (16, 48), "channels per group (six: two groups) or stage (residual)",
+        (16, 48), "channels per group (six, four: two groups) or stage (residual)",
         lambda v: len(v) >= 2 and min(v) > 0,
     )  # fmt: skip
     depths: tuple[int, ...] = _option(
         (1, 2, 1), "residual blocks per stage (residual trunk only)", lambda v: min(v) > 0
     )
     relu_each: bool = _option(
-        False, "six: rectify after every convolution, not only after each group of three"
+        False, "six, four: rectify after every convolution, not only after each group"
     )
     batch_norm: bool = _option(
         False,
-        "batch normalisation after every convolution of `six` and every fully connected layer, "
+        "batch normalisation after every convolution of `six` and `four` and every fully connected "
+        "layer, "
         "and standardised features before the SVM",
     )
     features: int = _option(96, "units D of the fully connected layers", _positive)
+    layers: int = _option(2, "fully connected layers", _positive)
     dropout: float = _option(
         0.5, "share of features dropped before the decision while training", _fraction
     )
-    sequence: Literal["regions", "rows", "frames", "mean"] = _option(
+    sequence: Literal["regions", "rows", "frames", "mean", "whole"] = _option(
         "regions",
         "what the LSTM reads: regions = the feature map's cells row by row, "
         "rows = whole rows of it, top to bottom, "
-        "frames = one vector per frame, mean = no LSTM, average of the cells",
+        "frames = one vector per frame, mean = no LSTM, average of the cells, "
+        "whole = no LSTM, all cells at once",
     )
     grid: int = _option(
-        6, "regions, rows, frames: the feature map is averaged to grid x grid cells", _positive
+        6, "all but mean: the feature map is averaged to grid x grid cells", _positive
     )
     hidden: int = _option(96, "units of the LSTM", _positive)
     head: Literal["svm", "softmax"] = _option(

@@ -43,29 +43,29 @@ def test_a_face_scores_the_same_alone_and_in_any_batch(name):
     assert torch.allclose(together.flip(0), model(faces.flip(0)).margins, atol=1e-4)
 
 
-@pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "frames"])
+@pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "frames", "whole"])
 @pytest.mark.parametrize("stn", [True, False])
-@pytest.mark.parametrize("trunk", ["six", "residual"])
+@pytest.mark.parametrize("trunk", ["six", "four", "residual"])
 def test_every_combination_of_blocks_works(sequence, stn, trunk):
     options = replace(SMALL, sequence=sequence, stn=stn, trunk=trunk, depths=(1, 1))
 
     out = built(options).eval()(torch.randn(2, 3, 1, 16, 16))
 
     assert out.margins.shape == (2, 7)
-    assert out.features.shape == (2, 8 if sequence == "mean" else 5)
+    assert out.features.shape == (2, 8 if sequence in ("mean", "whole") else 5)
 
 
 def test_only_an_lstm_over_frames_sees_their_order():
     window = torch.randn(1, 4, 1, 16, 16)
-    for sequence, sees in (("frames", True), ("regions", False), ("rows", False), ("mean", False)):
+    for sequence in ("frames", "regions", "rows", "mean", "whole"):
         model = built(replace(SMALL, sequence=sequence)).eval()
         same = torch.allclose(model(window).margins, model(window.flip(1)).margins, atol=1e-5)
-        assert same is not sees, sequence
+        assert same is (sequence != "frames"), sequence
 
 
 def test_an_lstm_over_regions_or_rows_sees_where_things_are_and_the_mean_does_not():
     maps = torch.randn(1, 6, 2, 2)
-    for sequence, sees in (("regions", True), ("rows", True), ("mean", False)):
+    for sequence, sees in (("regions", True), ("rows", True), ("whole", True), ("mean", False)):
         model = built(replace(SMALL, sequence=sequence, stn=False)).eval()
         plain, turned = (model.read(model.cells(m), 1, 1) for m in (maps, maps.flip(2, 3)))
         assert torch.allclose(plain, turned, atol=1e-5) is not sees, sequence
@@ -108,6 +108,28 @@ def test_the_paper_recipe_has_the_printed_blocks():
     assert sum(isinstance(m, torch.nn.Conv2d) for m in model.stn.modules()) == 3
     assert sum(isinstance(m, torch.nn.Linear) for m in model.stn.modules()) == 3
     assert describe(model.options).endswith("LSTM over 6x6 regions > linear SVM")
+
+
+def test_deep_emotion_has_the_printed_blocks():
+    model = built(load_recipe("deep-emotion").model)
+    convolutions = [m for m in model.cnn.modules() if isinstance(m, torch.nn.Conv2d)]
+    connected = [m for m in (*model.fully_connected, model.svm) if isinstance(m, torch.nn.Linear)]
+
+    assert [(c.out_channels, c.kernel_size) for c in convolutions] == [(10, (3, 3))] * 4
+    assert sum(isinstance(m, torch.nn.MaxPool2d) for m in model.cnn) == 2
+    assert [layer.out_features for layer in connected] == [50, 7]
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in model.stn.modules()) == 2
+    assert sum(isinstance(m, torch.nn.Linear) for m in model.stn.modules()) == 2
+    assert model.reader is None
+    assert describe(model.options) == (
+        "spatial transformer > four convolutions 10+10 > fully connected 50 > softmax"
+    )
+
+
+def test_the_number_of_fully_connected_layers_is_a_setting():
+    for layers in (1, 2, 3):
+        model = built(replace(SMALL, layers=layers))
+        assert sum(isinstance(m, torch.nn.Linear) for m in model.fully_connected) == layers
 
 
 def test_compact_keeps_to_its_budget():

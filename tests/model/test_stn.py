@@ -59,6 +59,17 @@ def test_no_weights_can_push_a_bounded_offset_beyond_its_limit(limit, stays):
     assert bool(((theta - IDENTITY).abs() <= 0.3 + 1e-6).all()) is stays
 
 
+@pytest.mark.parametrize(
+    ("widths", "hidden"), [((4,), (8,)), ((4, 5), (8,)), ((4, 4, 4), (8, 8, 8))]
+)
+def test_the_localisation_network_has_as_many_layers_as_asked_for(widths, hidden):
+    block = SpatialTransformer(16, 1, widths, hidden, 0.3, False)
+
+    assert sum(isinstance(m, torch.nn.Conv2d) for m in block.modules()) == len(widths)
+    assert sum(isinstance(m, torch.nn.Linear) for m in block.modules()) == len(hidden) + 1
+    assert block(torch.rand(2, 1, 16, 16))[1].shape == (2, 2, 3)
+
+
 def test_the_map_is_learnable():
     block = SpatialTransformer(16, 1, (4, 4, 4), (8, 8), 0.3, False)
     block.reset_offset()

@@ -7,34 +7,36 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Residual", "ResidualTrunk", "SixConvolutions"]
+__all__ = ["ConvolutionGroups", "Residual", "ResidualTrunk"]
 
 
-class SixConvolutions(nn.Sequential):
-    """The paper's trunk: (B, C, S, S) -> (B, widths[1], S / 4, S / 4).
+class ConvolutionGroups(nn.Sequential):
+    """A plain trunk: (B, C, S, S) -> (B, widths[-1], S / 2^n, S / 2^n) for n groups.
 
-    Two groups of three 3x3 convolutions; each group is followed by max-pooling and a
-    rectified unit. The paper prints neither widths nor kernel sizes.
+    Groups of 3x3 convolutions; each group is followed by max-pooling and a rectified unit. The
+    paper has two groups of three and prints neither widths nor kernel sizes; Deep-Emotion
+    (Minaee & Abdolrashidi 2019) has two groups of two with 10 channels.
 
     Args:
         channels: C.
-        widths: channels of the first and of the second group.
-        relu_each: also rectify between the convolutions of a group. Without it, three
-            convolutions in a row are one linear map.
+        widths: channels of each group.
+        each: convolutions per group.
+        relu_each: also rectify between the convolutions of a group. Without it, the
+            convolutions of a group are one linear map.
         batch_norm: normalise after every convolution.
     """
 
     def __init__(
-        self, channels: int, widths: Sequence[int], *, relu_each: bool, batch_norm: bool
+        self, channels: int, widths: Sequence[int], each: int, *, relu_each: bool, batch_norm: bool
     ) -> None:
         layers: list[nn.Module] = []
         before = channels
         for width in widths:
-            for position in range(3):
+            for position in range(each):
                 layers.append(nn.Conv2d(before, width, 3, padding=1, bias=not batch_norm))
                 if batch_norm:
                     layers.append(nn.BatchNorm2d(width))
-                if relu_each and position < 2:
+                if relu_each and position < each - 1:
                     layers.append(nn.ReLU(inplace=True))
                 before = width
             layers += [nn.MaxPool2d(2), nn.ReLU(inplace=True)]

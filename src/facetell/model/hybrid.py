@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facetell.model.cnn import ResidualTrunk, SixConvolutions
+from facetell.model.cnn import ConvolutionGroups, ResidualTrunk
 from facetell.model.lstm import SequenceReader
 from facetell.model.stn import SpatialTransformer, fully_connected
 from facetell.recipe import ModelOptions, TrainOptions
@@ -48,18 +49,25 @@ class Hybrid(nn.Module):
             if o.stn else None
         )  # fmt: skip
         self.cnn: nn.Module
-        if o.trunk == "six":
-            self.cnn = SixConvolutions(
-                o.channels, o.widths, relu_each=o.relu_each, batch_norm=o.batch_norm
-            )
-        else:
+        if o.trunk == "residual":
             self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
-        together = {"frames": o.grid**2, "rows": o.grid}.get(o.sequence, 1)  # cells per step
+        else:
+            each = {"six": 3, "four": 2}[o.trunk]
+            self.cnn = ConvolutionGroups(
+                o.channels, o.widths, each, relu_each=o.relu_each, batch_norm=o.batch_norm
+            )
+        # cells per step
+        together = {"frames": o.grid**2, "whole": o.grid**2, "rows": o.grid}.get(o.sequence, 1)
+        sizes = (o.widths[-1] * together, *[o.features] * o.layers)
         self.fully_connected = nn.Sequential(
-            *fully_connected(o.widths[-1] * together, o.features, o.batch_norm),
-            *fully_connected(o.features, o.features, o.batch_norm),
+            *(
+                layer
+                for before, after in pairwise(sizes)
+                for layer in fully_connected(before, after, o.batch_norm)
+            )
         )
-        self.reader = None if o.sequence == "mean" else SequenceReader(o.features, o.hidden)
+        without = o.sequence in ("mean", "whole")
+        self.reader = None if without else SequenceReader(o.features, o.hidden)
         size = o.features if self.reader is None else o.hidden
         self.standardise = _Standardise(size) if o.batch_norm else nn.Identity()
         # Not before the LSTM: its noise would be part of the deviation that `standardise`
@@ -83,12 +91,12 @@ class Hybrid(nn.Module):
         """Feature maps (B * T, C, h, w) -> fully connected features (B * T, L, D).
 
         L is grid^2 for `regions`, row by row, grid for `rows`, h * w for `mean` and 1 for
-        `frames`.
+        `frames` and `whole`.
         """
         grid = self.options.grid
         if maps.shape[-1] != grid and self.options.sequence != "mean":
             maps = F.adaptive_avg_pool2d(maps, grid)
-        if self.options.sequence == "frames":
+        if self.options.sequence in ("frames", "whole"):
             return self.fully_connected(maps.flatten(1))[:, None]  # type: ignore[no-any-return]
         if self.options.sequence == "rows":
             cells = maps.transpose(1, 2).flatten(2)  # (B * T, L, C * grid)
@@ -157,6 +165,7 @@ def describe(options: ModelOptions) -> str:
     """The blocks in use, in one line."""
     trunk = {
         "six": f"six convolutions {'+'.join(map(str, options.widths))}",
+        "four": f"four convolutions {'+'.join(map(str, options.widths))}",
         "residual": f"residual trunk {'+'.join(map(str, options.widths))}",
     }[options.trunk]
     sequence = {
@@ -164,6 +173,7 @@ def describe(options: ModelOptions) -> str:
         "rows": f"LSTM over {options.grid} rows",
         "frames": "LSTM over frames",
         "mean": "mean pooling",
+        "whole": "",
     }[options.sequence]
     head = {"svm": "linear SVM", "softmax": "softmax"}[options.head]
     stn = "spatial transformer" if options.stn else ""

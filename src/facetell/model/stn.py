@@ -2,7 +2,7 @@
 
 Source: Jaderberg et al. 2015, "Spatial Transformer Networks"; the localisation network has the
 paper's three convolutions, each with pooling and a rectified unit, and three fully connected
-layers.
+layers, or as many as a recipe asks for.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class SpatialTransformer(nn.Module):
     Args:
         face_px: side S.
         channels: C.
-        widths: channels of the three convolutions.
-        hidden: units of the first two fully connected layers.
+        widths: channels of the convolutions, one to three.
+        hidden: units of the fully connected layers before the last one.
         limit: largest offset of any entry of the map; 0 = unbounded, as printed.
         batch_norm: normalise in the fully connected layers. Without it the map comes to be the
             same for every face.
@@ -69,13 +69,12 @@ class SpatialTransformer(nn.Module):
         for before, after in pairwise(sizes):
             convolutions += [nn.Conv2d(before, after, 3, padding=1), nn.MaxPool2d(2), nn.ReLU()]
         self.convolutions = nn.Sequential(*convolutions)
-        cells = (face_px // 8) ** 2
-        self.locate = nn.Sequential(
-            nn.Flatten(),
-            *fully_connected(widths[-1] * cells, hidden[0], batch_norm),
-            *fully_connected(hidden[0], hidden[1], batch_norm),
-        )
-        self.offset = nn.Linear(hidden[1], 6)
+        cells = (face_px // 2 ** len(widths)) ** 2
+        connected: list[nn.Module] = [nn.Flatten()]
+        for before, after in pairwise((widths[-1] * cells, *hidden)):
+            connected += fully_connected(before, after, batch_norm)
+        self.locate = nn.Sequential(*connected)
+        self.offset = nn.Linear(hidden[-1], 6)
         self.register_buffer("identity", torch.tensor([1.0, 0, 0, 0, 1, 0]), persistent=False)
         # A constant grid instead of affine_grid: a fifth less time at batch 64 in onnxruntime.
         self.register_buffer("base", base_grid(face_px), persistent=False)
