@@ -191,7 +191,7 @@ def pool(folds: Sequence[Judged]) -> Judged:
     Raises:
         InputError: none, or folds of other datasets, or a face that is judged twice.
     """
-    indices = np.concatenate([fold.indices for fold in folds]) if folds else np.empty(0)
+    indices = np.concatenate([np.empty(0, np.int64), *(fold.indices for fold in folds)])
     datasets = {fold.dataset.name for fold in folds}
     if len(datasets) != 1 or len(np.unique(indices)) != len(indices):
         raise InputError(
