@@ -86,7 +86,8 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def decode_all(sources: Sequence[Encoded]) -> Pixels:
     """Decode every image once: which of them can be read, and the small grey ones' pixels.
 
-    Large images are decoded to find the broken ones and let go again.
+    Large images are decoded to find the broken ones and let go at once, in the thread that
+    decoded them, so that a chunk of photos never lies in memory.
     """
     stack = _GreyStack(len(sources))
     broken: list[tuple[int, str]] = []
@@ -94,12 +95,12 @@ def decode_all(sources: Sequence[Encoded]) -> Pixels:
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(sources), _CHUNK):
             chunk = sources[start : start + _CHUNK]
-            for index, pixels in enumerate(pool.map(_try_decode, chunk), start):
-                if isinstance(pixels, str):
-                    broken.append((index, pixels))
+            for index, plane in enumerate(pool.map(_try_decode, chunk), start):
+                if isinstance(plane, str):
+                    broken.append((index, plane))
                 else:
                     kept.append(index)
-                    stack.add(pixels)
+                    stack.add(plane)
     return Pixels(kept=np.array(kept, np.int64), broken=tuple(broken), stack=stack.filled())
 
 
@@ -118,15 +119,16 @@ def _formats(data: bytes) -> tuple[str, ...]:
     return next((kinds for start, kinds in _STARTS if data.startswith(start)), _OTHERS)
 
 
-def _try_decode(source: Encoded) -> NDArray[np.uint8] | str:
+def _try_decode(source: Encoded) -> NDArray[np.uint8] | str | None:
+    """The grey plane of a small image, None for another image, or why there is none."""
     try:
-        return decode(source)
+        return _small_plane(decode(source))
     except ImageError as error:
         return str(error)
 
 
 class _GreyStack:
-    """Grows while every image is grey, square, small and of the first one's size."""
+    """Grows while every image is small and grey, and of the first one's size."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -134,10 +136,9 @@ class _GreyStack:
         self.count = 0
         self.fits = True
 
-    def add(self, pixels: NDArray[np.uint8]) -> None:
+    def add(self, plane: NDArray[np.uint8] | None) -> None:
         if not self.fits:
             return
-        plane = _grey_plane(pixels)
         if plane is None or not self._takes(plane):
             self.fits, self.rows = False, None
             return
@@ -149,11 +150,15 @@ class _GreyStack:
     def _takes(self, plane: NDArray[np.uint8]) -> bool:
         if self.rows is not None:
             return plane.shape == self.rows.shape[1:]
-        height, width = plane.shape
-        return height == width <= STACK_PX and self.capacity * plane.size <= STACK_BYTES
+        return self.capacity * plane.size <= STACK_BYTES
 
     def filled(self) -> NDArray[np.uint8] | None:
         return None if self.rows is None else self.rows[: self.count]
+
+
+def _small_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    height, width = pixels.shape[:2]
+    return _grey_plane(pixels) if height == width <= STACK_PX else None
 
 
 def _grey_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from facetell.datasets import fer2013, folders, parquet, toon
+from facetell.datasets import (
+    affectnet,
+    expw,
+    fer2013,
+    folders,
+    manifest,
+    parquet,
+    rafdb,
+    sfew,
+    toon,
+)
 from facetell.datasets.form import Form
 
 __all__ = ["FORMS"]
@@ -11,6 +21,11 @@ __all__ = ["FORMS"]
 FORMS: tuple[Form, ...] = (
     toon.FORM,
     fer2013.FORM,
+    rafdb.FORM,
+    affectnet.FORM,
+    expw.FORM,
+    sfew.FORM,
+    manifest.FORM,
     parquet.FORM,
     fer2013.PIXELS_FORM,
     folders.FORM,
