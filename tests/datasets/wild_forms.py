@@ -6,7 +6,6 @@ pixels can be compared bit for bit. JPEG files of real sizes are in test_wild_fo
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -120,9 +119,9 @@ def _affectnet_2021(folder: Path) -> str:
 def _expw(folder: Path) -> str:
     faces, lines = made_faces(), []
     left, top = BOX
-    for number in range(0, len(faces), 2):
-        name = f"happy_actor_{number}.jpg"
-        pair = faces[number : number + 2]
+    for number in (-1, *range(1, len(faces), 2)):  # the first and the last photo hold one face
+        name = f"happy_actor_{number + 1}.jpg"
+        pair = faces[max(0, number) : number + 2]
         write(folder / "image/origin" / name, png(photo(*(face.pixels for face in pair))))
         for k, face in enumerate(pair):
             x = left + 60 * k
@@ -157,7 +156,7 @@ def _parquet_manifest(folder: Path) -> str:
     left, top = BOX
     table = pa.table(
         {
-            "file": [os.path.join("..", folder.name, f"photos/{n}.png") for n in range(len(faces))],
+            "file": [f"photos/{number}.png" for number in range(len(faces))],
             "class": [EMOTIONS[face.label] for face in faces],
             "set": [face.side for face in faces],
             "x": [left] * len(faces),

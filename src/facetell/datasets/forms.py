@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from facetell.datasets import (
     affectnet,
+    ckplus,
     expw,
     fer2013,
+    ferg,
+    ferplus,
     folders,
+    jaffe,
+    kdef,
     manifest,
     parquet,
     rafdb,
@@ -20,6 +25,7 @@ __all__ = ["FORMS"]
 #: The first form that recognises a path reads it: particular forms before general ones.
 FORMS: tuple[Form, ...] = (
     toon.FORM,
+    ferplus.FORM,
     fer2013.FORM,
     rafdb.FORM,
     affectnet.FORM,
@@ -28,5 +34,10 @@ FORMS: tuple[Form, ...] = (
     manifest.FORM,
     parquet.FORM,
     fer2013.PIXELS_FORM,
+    ckplus.CK48_FORM,
+    ckplus.FORM,
+    ferg.FORM,
+    jaffe.FORM,
+    kdef.FORM,
     folders.FORM,
 )

@@ -61,14 +61,10 @@ def read_rafdb(path: Path, *, label_order: Sequence[str] | None = None) -> Datas
     numbers = _numbers(found)
     values = np.array(list(numbers.values()), np.int64)
     labels, left_out = numbered_labels(values - 1, label_order or RAF_ORDER, str(path))
+    files = [found.files.get(name, path / f"{name}.jpg") for name in numbers]
     crops = [
-        Crop(
-            id=name,
-            file=found.files.get(name, path / f"{name}.jpg"),
-            label=int(label),
-            side=_side(name),
-        )
-        for name, label in zip(numbers, labels, strict=True)
+        Crop(id=file.relative_to(path).as_posix(), file=file, label=label, side=_side(name))
+        for name, file, label in zip(numbers, files, labels.tolist(), strict=True)
     ]
     return dataset_of_crops(
         crops,
