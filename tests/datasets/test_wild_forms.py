@@ -513,6 +513,11 @@ def test_a_manifest_without_labels_is_an_error(tmp_path: Path) -> None:
         open_dataset(_manifest(tmp_path, "path,mood\n0.jpg,joy\n"))
 
 
+def test_a_table_without_files_or_pixels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"found: img_path, label.*needs a column path, image"):
+        open_dataset(_manifest(tmp_path, "img_path,label\n0.jpg,joy\n"))
+
+
 def test_a_csv_with_pixels_and_files_is_read_as_pixels(tmp_path: Path) -> None:
     path = _manifest(tmp_path, "file,label,pixels\n0.jpg,happy,1 2 3 4\n")
     assert open_dataset(path).read(0).shape == (2, 2, 3)

@@ -16,11 +16,12 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     """The dataset at `path`; its form is recognised by itself.
 
     Args:
-        path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a Parquet file or a
-            folder of them; the folder of a dataset that `facetell data list` names; a folder
-            with one folder of images per class, also below train/, val/ and test/; or the word
-            `toon` (`toon:characters=80,per_emotion=4`) for drawn faces. `ferplus:` before the
-            path of FER2013 with its FER+ votes gives the labels of their majority.
+        path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a CSV or Parquet table
+            of image files; a Parquet file of images or a folder of them; the folder of a dataset
+            that `facetell data list` names; a folder with one folder of images per class, also
+            below train/, val/ and test/; or the word `toon`
+            (`toon:characters=80,per_emotion=4`) for drawn faces. `ferplus:` before the path of
+            FER2013 with its FER+ votes gives the labels of their majority.
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 
     Raises:

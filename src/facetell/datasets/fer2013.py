@@ -140,8 +140,9 @@ def _columns(header: list[bytes], path: Path) -> _Columns:
         missing = "'pixels'" if pixels is None else "'emotion'"
         raise DataError(
             f"expected a CSV with columns such as emotion,pixels,Usage; {path} has no "
-            f"{missing} column (found: {', '.join(names)[:200]}). test.csv of the Kaggle "
-            f"competition has no labels: use fer2013.csv. {WHERE}.",
+            f"{missing} column (found: {', '.join(names)[:200]}). A list of image files needs a "
+            "column path, image, file or filename. test.csv of the Kaggle competition has no "
+            f"labels: use fer2013.csv. {WHERE}.",
             path=path,
         )
     return _Columns(
