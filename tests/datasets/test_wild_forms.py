@@ -144,9 +144,18 @@ def test_boxes_are_clipped_and_empty_ones_left_out(
 def test_a_box_lies_on_the_upright_image(tmp_path: Path) -> None:
     turned = Image.Exif()
     turned[0x0112] = 6  # a quarter
-    file = write(tmp_path / "a.jpg", jpeg(np.zeros((40, 60), np.uint8), exif=turned))
-    usable, _ = of_crops(Crop(id="a", file=file, label=0, box_xyxy=(0, 0, 99, 99)))
-    assert usable[0].box_xyxy == (0, 0, 40, 60)
+    data = {"a.jpg": turned, "b.jpg": b"Exif\0\0garbage"}
+    crops = [
+        Crop(
+            id=name,
+            file=write(tmp_path / name, jpeg(np.zeros((40, 60), np.uint8), exif=exif)),
+            label=0,
+            box_xyxy=(0, 0, 99, 99),
+        )
+        for name, exif in data.items()
+    ]
+    usable, _ = of_crops(*crops)
+    assert [crop.box_xyxy for crop in usable] == [(0, 0, 40, 60), (0, 0, 60, 40)]
 
 
 def test_photos_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,8 +507,7 @@ def test_manifest_files_may_lie_elsewhere_if_they_exist(tmp_path: Path) -> None:
     assert dataset.notes == (
         "1 rows could not be read: row 8",
         "1 rows have no label and were left out: row 7",
-        "2 listed images are not there: ../../no.jpg, no.jpg",
-        "1 images could not be read: ../far",
+        "3 listed images are not there: ../../no.jpg, no.jpg, ../far",
     )
 
 

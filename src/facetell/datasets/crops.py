@@ -26,6 +26,7 @@ Box = tuple[float, float, float, float]
 
 _CHUNK = 512
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_TURNING = {"exif", "xmp"}  # where a turn is written, by the keys of Pillow's image.info
 _TAIL = 64  # some writers leave a few bytes behind the end of a JPEG
 
 
@@ -115,7 +116,7 @@ def usable_crops(crops: Iterable[Crop]) -> tuple[list[Crop], list[str]]:
     for crop in wanted:
         size_wh = sizes[crop.file]
         if size_wh is None:
-            (broken if crop.file.exists() else missing).append(crop.id)
+            (broken if crop.file.is_file() else missing).append(crop.id)
         elif crop.box_xyxy is None:
             usable.append(crop)
         elif (box := _clipped(crop.box_xyxy, size_wh)) is None:
@@ -178,10 +179,12 @@ def _size_wh(file: Path) -> tuple[int, int] | None:
     for 400,000 of them.
     """
     try:
+        if not file.is_file():  # a list may name a device, whose bytes never end
+            return None
         data = file.read_bytes()
         if data.startswith(_JPEG_START) and _JPEG_END in data[-_TAIL:]:
             with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-                if not image.getexif():  # it may be turned: the size is that of the upright one
+                if not _TURNING & image.info.keys():  # the size wanted is that of the upright one
                     return image.size
         height, width = decode(data).shape[:2]
     except (OSError, ValueError, SyntaxError, ImageError, Image.DecompressionBombError):

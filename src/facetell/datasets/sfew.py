@@ -80,14 +80,14 @@ def read_sfew(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
 
 def _places(root: Path) -> list[_Place]:
     """Train, Train/Train_Aligned_Faces, Train_Aligned_Faces, ... with a class folder in them."""
-    found = []
-    for folder in _folders(root):
-        for outer in (folder, *_folders(folder)):
-            for side_name, side in _SIDES:
-                is_side = folder.name.lower().startswith(side_name)
-                if is_side and any((outer / name).is_dir() for name in _CLASSES):
-                    found.append(_Place(outer, side, "aligned" in outer.name.lower()))
-    return found
+    return [
+        _Place(outer, side, "aligned" in outer.name.lower())
+        for folder in _folders(root)
+        for begin, side in _SIDES
+        if folder.name.lower().startswith(begin)
+        for outer in (folder, *_folders(folder))
+        if any((outer / name).is_dir() for name in _CLASSES)
+    ]
 
 
 def _chosen(places: list[_Place]) -> list[_Place]:
