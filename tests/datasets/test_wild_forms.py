@@ -177,6 +177,22 @@ def test_photos_are_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.Monke
     assert max(alive) <= 2 * 8  # threads, each with one photo and the one it lets go
 
 
+def test_a_large_jpeg_is_not_decoded_to_see_that_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = jpeg(textures(1, px=decode.STACK_PX + 1)[0])
+    small = jpeg(textures(1)[0])
+    for number, content in enumerate((data, data[:-300], small)):
+        write(tmp_path / f"happy/{number}.jpg", content)
+    decoded: list[str] = []
+    plain = decode.decode
+    monkeypatch.setattr(decode, "decode", lambda file: decoded.append(file.name) or plain(file))
+    dataset = open_dataset(tmp_path)
+    assert sorted(decoded) == ["1.jpg", "2.jpg"]
+    assert [sample.id for sample in dataset.samples] == ["happy/0.jpg", "happy/2.jpg"]
+    assert dataset.notes == ("1 images could not be read: happy/1.jpg",)
+
+
 def test_a_face_does_not_hold_its_photo(tmp_path: Path) -> None:
     dataset = open_dataset(WILD_FORMS["expw"](tmp_path))
     assert dataset.stack is None
