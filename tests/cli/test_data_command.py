@@ -20,6 +20,10 @@ def run(*arguments: str) -> str:
     return result.output
 
 
+def _json_lines(command: str) -> list[str]:
+    return run(command, "--json").splitlines()
+
+
 def test_list_names_forms_and_terms() -> None:
     out = run("list")
     assert "fer2013.csv" in out
@@ -27,7 +31,7 @@ def test_list_names_forms_and_terms() -> None:
 
 
 def test_list_as_json_is_one_object_per_line() -> None:
-    forms = [json.loads(line)["form"] for line in run("list", "--json").splitlines()]
+    forms = [json.loads(line)["form"] for line in _json_lines("list")]
     assert forms[0] == "toon"
 
 
@@ -41,6 +45,28 @@ def test_check_as_json_is_the_fingerprint() -> None:
     found = json.loads(run("check", TOON, "--json"))
     assert found["fingerprint"]["count"] == 42
     assert "copies" not in found
+
+
+def test_check_counts_subjects_where_they_are_known(tmp_path: Path) -> None:
+    assert json.loads(run("check", TOON, "--json"))["subjects"] == 3
+    assert "subjects: 3" in run("check", TOON).splitlines()
+    path = tmp_path / "faces.csv"
+    path.write_text("label,pixels\nsad,1 2 3 4\nhappy,5 6 7 8\n")
+    assert json.loads(run("check", str(path), "--json"))["subjects"] == 0
+    assert "subjects:" not in run("check", str(path))
+
+
+def test_list_names_every_dataset_and_where_to_get_it() -> None:
+    listed = {form["form"]: form["where"] for form in map(json.loads, _json_lines("list"))}
+    for name, where in (
+        ("ferplus", "github.com/microsoft/FERPlus"),
+        ("ferg", "on request"),
+        ("ck+", "on request"),
+        ("ck+48", "terms are those of CK+"),
+        ("jaffe", "on request"),
+        ("kdef", "after registration"),
+    ):
+        assert where in listed[name]
 
 
 def test_check_counts_copies_when_asked() -> None:

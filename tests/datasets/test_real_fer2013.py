@@ -9,7 +9,9 @@ import pytest
 
 from facetell.datasets import open_dataset
 from facetell.datasets.duplicates import near_copies
+from facetell.datasets.ferplus import majority_labels
 from facetell.datasets.fingerprint import fingerprint
+from facetell.labels import EMOTIONS, FERPLUS
 
 FOLDER = os.environ.get("FACETELL_FER2013", "")
 pytestmark = [
@@ -41,3 +43,11 @@ def test_exact_copies_cross_the_official_sides() -> None:
     assert (shared & ~train).sum() == 280
     chosen = np.flatnonzero(shared)[-500:]
     assert len(np.unique(near_copies(faces[chosen]).groups)) < len(chosen)
+
+
+def test_the_majority_of_the_votes_keeps_as_many_faces_as_published() -> None:
+    voted = [sample for sample in open_dataset(FOLDER).samples if sample.votes]
+    for side, kept, seven in (("train", 25060, 24941), ("validation", 3199, 3186)):
+        votes = [sample.votes for sample in voted if sample.side == side]
+        assert (majority_labels(votes) < FERPLUS.index("unknown")).sum() == kept
+        assert (majority_labels(votes, names=EMOTIONS) >= 0).sum() == seven

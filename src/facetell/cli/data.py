@@ -62,6 +62,7 @@ def check(path: str, label_order: list[str] | None, copies: bool, as_json: bool)
         "source": dataset.source,
         "licence": dataset.licence,
         "notes": list(dataset.notes),
+        "subjects": len({sample.subject for sample in dataset.samples} - {None}),
         "fingerprint": fingerprint(dataset),
     }
     if copies:
@@ -84,6 +85,8 @@ def _lines(found: dict[str, Any]) -> Iterable[str]:
     pixels = f"{size[1]}x{size[0]} px, " if size else ""
     yield f"images: {pixels}mean {mark['pixel_mean']:.1f}, deviation {mark['pixel_std']:.1f}"
     yield from _table(mark["classes"])
+    if found["subjects"]:
+        yield f"subjects: {found['subjects']}"
     yield f"labels sha256: {mark['labels_sha256'][:16]}"
     yield f"pixels sha256: {mark['pixels_sha256'][:16]} ({mark['pixels_hashed']})"
     yield from (f"note: {note}" for note in found["notes"])

@@ -16,10 +16,12 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     """The dataset at `path`; its form is recognised by itself.
 
     Args:
-        path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a Parquet file or a
-            folder of them; a folder with one folder of images per class, also below
-            train/, val/ and test/; or the word `toon` (`toon:characters=80,per_emotion=4`)
-            for drawn faces.
+        path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a CSV or Parquet table
+            of image files; a Parquet file of images or a folder of them; the folder of a dataset
+            that `facetell data list` names; a folder with one folder of images per class, also
+            below train/, val/ and test/; or the word `toon`
+            (`toon:characters=80,per_emotion=4`) for drawn faces. `ferplus:` before the path of
+            FER2013 with its FER+ votes gives the labels of their majority.
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 
     Raises:
@@ -37,6 +39,11 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
         from facetell.datasets.toon import toon_from_text
 
         return toon_from_text(str(path))
+    if str(path).startswith("ferplus:") and not place.exists():
+        from facetell.datasets.ferplus import with_majority_labels
+
+        voted = open_dataset(str(path).removeprefix("ferplus:"), label_order=label_order)
+        return with_majority_labels(voted)
     if not place.exists():
         raise DataError(
             f"expected a dataset at {place}, found nothing there. Check the path. "
@@ -56,8 +63,10 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
 
 def _where(place: Path, forms: Sequence[Form]) -> str:
     """Where to get the data that the path's name speaks of."""
-    asked = re.sub(r"[^a-z0-9+]", "", place.name.lower())
-    for form in forms:
-        if re.sub(r"[^a-z0-9+]", "", form.name) in asked:
-            return f"{form.where}. "
-    return ""
+    asked = _letters(place.name)
+    return next((f"{form.where}. " for form in forms if _letters(form.name) in asked), "")
+
+
+def _letters(name: str) -> str:
+    """The name as people may also write it: "CK+48" and "ckplus_48" are one."""
+    return re.sub(r"[^a-z0-9]", "", name.lower().replace("+", "plus"))

@@ -15,7 +15,7 @@ from PIL import Image, ImageOps
 
 from facetell.errors import ImageError
 
-__all__ = ["Encoded", "Pixels", "as_rgb", "decode", "decode_all", "named"]
+__all__ = ["Encoded", "Pixels", "as_rgb", "decode", "decode_all", "named", "whole_jpeg_wh"]
 
 #: A file, its bytes, or pixels that were never encoded: (H, W) or (H, W, 3) uint8.
 Encoded = Path | bytes | NDArray[np.uint8]
@@ -24,8 +24,11 @@ Encoded = Path | bytes | NDArray[np.uint8]
 STACK_PX = 96
 STACK_BYTES = 1 << 30
 _CHUNK = 512
+_JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
+_JPEG_TAIL = 64  # bytes; some writers leave a few behind the end marker
+_TURNING = {"exif", "xmp"}  # where a turn is written, by the keys of Pillow's image.info
 _STARTS: tuple[tuple[bytes, tuple[str, ...]], ...] = (
-    (b"\xff\xd8", ("JPEG",)),
+    (_JPEG_START, ("JPEG",)),
     (b"\x89PNG", ("PNG",)),
     (b"RIFF", ("WEBP",)),
 )
@@ -84,9 +87,10 @@ def as_rgb(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def decode_all(sources: Sequence[Encoded]) -> Pixels:
-    """Decode every image once: which of them can be read, and the small grey ones' pixels.
+    """Look at every image once: which of them can be read, and the small grey ones' pixels.
 
-    Large images are decoded to find the broken ones and let go again.
+    Large images are let go at once, in the thread that decoded them, so that a chunk of photos
+    never lies in memory; a large JPEG that is whole is not decoded at all.
     """
     stack = _GreyStack(len(sources))
     broken: list[tuple[int, str]] = []
@@ -94,13 +98,28 @@ def decode_all(sources: Sequence[Encoded]) -> Pixels:
     with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
         for start in range(0, len(sources), _CHUNK):
             chunk = sources[start : start + _CHUNK]
-            for index, pixels in enumerate(pool.map(_try_decode, chunk), start):
-                if isinstance(pixels, str):
-                    broken.append((index, pixels))
+            for index, plane in enumerate(pool.map(_try_decode, chunk), start):
+                if isinstance(plane, str):
+                    broken.append((index, plane))
                 else:
                     kept.append(index)
-                    stack.add(pixels)
+                    stack.add(plane)
     return Pixels(kept=np.array(kept, np.int64), broken=tuple(broken), stack=stack.filled())
+
+
+def whole_jpeg_wh(data: bytes) -> tuple[int, int] | None:
+    """Width and height of an upright JPEG with its end marker; None for any other image.
+
+    It is not decoded for that, as a decoder would hardly find more fault with it: 0.06 ms
+    instead of 1.35 for one of 425 px, or half a minute instead of nine for 400,000 of them.
+    """
+    if not data.startswith(_JPEG_START) or _JPEG_END not in data[-_JPEG_TAIL:]:
+        return None
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+            return None if _TURNING & image.info.keys() else image.size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
 
 
 def named(count: int, names: Sequence[str], what: str) -> str:
@@ -118,15 +137,27 @@ def _formats(data: bytes) -> tuple[str, ...]:
     return next((kinds for start, kinds in _STARTS if data.startswith(start)), _OTHERS)
 
 
-def _try_decode(source: Encoded) -> NDArray[np.uint8] | str:
+def _try_decode(source: Encoded) -> NDArray[np.uint8] | str | None:
+    """The grey plane of a small image, None for another image, or why there is none."""
     try:
-        return decode(source)
+        return None if _is_large_jpeg(source) else _small_plane(decode(source))
     except ImageError as error:
         return str(error)
 
 
+def _is_large_jpeg(source: Encoded) -> bool:
+    """Whether it is a whole JPEG too large to be held; what cannot be opened is left to decode."""
+    if isinstance(source, np.ndarray):
+        return False
+    try:
+        size_wh = whole_jpeg_wh(source if isinstance(source, bytes) else source.read_bytes())
+    except OSError:
+        return False
+    return size_wh is not None and max(size_wh) > STACK_PX
+
+
 class _GreyStack:
-    """Grows while every image is grey, square, small and of the first one's size."""
+    """Grows while every image is small and grey, and of the first one's size."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -134,10 +165,9 @@ class _GreyStack:
         self.count = 0
         self.fits = True
 
-    def add(self, pixels: NDArray[np.uint8]) -> None:
+    def add(self, plane: NDArray[np.uint8] | None) -> None:
         if not self.fits:
             return
-        plane = _grey_plane(pixels)
         if plane is None or not self._takes(plane):
             self.fits, self.rows = False, None
             return
@@ -149,11 +179,15 @@ class _GreyStack:
     def _takes(self, plane: NDArray[np.uint8]) -> bool:
         if self.rows is not None:
             return plane.shape == self.rows.shape[1:]
-        height, width = plane.shape
-        return height == width <= STACK_PX and self.capacity * plane.size <= STACK_BYTES
+        return self.capacity * plane.size <= STACK_BYTES
 
     def filled(self) -> NDArray[np.uint8] | None:
         return None if self.rows is None else self.rows[: self.count]
+
+
+def _small_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    height, width = pixels.shape[:2]
+    return _grey_plane(pixels) if height == width <= STACK_PX else None
 
 
 def _grey_plane(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:

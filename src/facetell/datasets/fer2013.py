@@ -21,7 +21,10 @@ from facetell.datasets.sample import Dataset, Sample
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS
 
-__all__ = ["FORM", "LICENCE", "OFFICIAL_COUNTS", "PIXELS_FORM", "WHERE", "parse_pixels", "read_csv"]
+__all__ = [
+    "FORM", "LICENCE", "OFFICIAL_COUNTS", "PIXELS_FORM", "WHERE", "csv_in", "parse_pixels",
+    "read_csv",
+]  # fmt: skip
 
 LICENCE = (
     "FER2013: faces collected from the web, no licence stated; "
@@ -137,8 +140,9 @@ def _columns(header: list[bytes], path: Path) -> _Columns:
         missing = "'pixels'" if pixels is None else "'emotion'"
         raise DataError(
             f"expected a CSV with columns such as emotion,pixels,Usage; {path} has no "
-            f"{missing} column (found: {', '.join(names)[:200]}). test.csv of the Kaggle "
-            f"competition has no labels: use fer2013.csv. {WHERE}.",
+            f"{missing} column (found: {', '.join(names)[:200]}). A list of image files needs a "
+            "column path, image, file or filename. test.csv of the Kaggle competition has no "
+            f"labels: use fer2013.csv. {WHERE}.",
             path=path,
         )
     return _Columns(
@@ -232,8 +236,8 @@ def _labels(
     return numbered_labels(numbers, order or EMOTIONS, str(path))
 
 
-def _csv_in(place: Path) -> Path | None:
-    """fer2013.csv or icml_face_data.csv: the path itself or a file in it."""
+def csv_in(place: Path) -> Path | None:
+    """fer2013.csv or icml_face_data.csv: the path itself or a file in it, None if neither."""
     names = ("fer2013.csv", "icml_face_data.csv")
     if place.is_dir():
         return next((place / name for name in names if (place / name).is_file()), None)
@@ -245,8 +249,8 @@ FORM = Form(
     holds="fer2013.csv or icml_face_data.csv, also the folder they are in; the Kaggle folders "
     "train/ and test/ and Parquet files are read as well",
     where=WHERE,
-    recognise=lambda path: _csv_in(path) is not None,
-    read=lambda path, *, label_order=None: read_csv(_csv_in(path) or path, label_order=label_order),
+    recognise=lambda path: csv_in(path) is not None,
+    read=lambda path, *, label_order=None: read_csv(csv_in(path) or path, label_order=label_order),
 )
 
 PIXELS_FORM = Form(

@@ -3,38 +3,29 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facetell.datasets.decode import as_rgb, decode, decode_all, named
 from facetell.datasets.fer2013 import LICENCE, WHERE
 from facetell.datasets.form import Form
+from facetell.datasets.imagefiles import (
+    ImageFile,
+    PassedOver,
+    image_files,
+    is_hidden,
+    read_image_files,
+)
 from facetell.datasets.labelling import named_labels, numbered_labels, side_of
-from facetell.datasets.sample import Dataset, Sample, Side
+from facetell.datasets.sample import Dataset, Side
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS, canonical
 
 __all__ = ["FORM", "class_folders", "read_folders"]
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"})
-_IGNORED = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _KAGGLE_NAME = re.compile(r"(Training|PublicTest|PrivateTest)_\d+")
-
-
-@dataclass
-class _Found:
-    """The files below the class folders and what was passed over."""
-
-    files: list[Path] = field(default_factory=list)
-    classes: list[str] = field(default_factory=list)
-    sides: list[Side | None] = field(default_factory=list)
-    hidden: list[str] = field(default_factory=list)
-    empty: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
 
 
 def class_folders(root: Path) -> list[tuple[Path, Side | None]]:
@@ -63,80 +54,30 @@ def read_folders(path: Path, *, label_order: Sequence[str] | None = None) -> Dat
     Raises:
         DataError: folders with numbers and no order, no known class, or no usable image.
     """
-    found = _walk(path)
-    labels, notes = _labels(found.classes, label_order, path)
-    pixels = decode_all(found.files)
-    usable = labels[pixels.kept] >= 0
-    keep = pixels.kept[usable]
-    if not len(keep):
-        raise DataError(
-            f"expected images in the class folders of {path}, found none that can be read. "
-            f"Known suffixes: {' '.join(sorted(SUFFIXES))}.",
-            path=path,
-        )
-    broken = [_relative(found.files[index], path) for index, _ in pixels.broken]
-    files = [found.files[i] for i in keep]
-    is_kaggle = all(_KAGGLE_NAME.match(path.name) for path in files)
-    stack = None if pixels.stack is None else pixels.stack[usable]
-
-    def read(index: int) -> NDArray[np.uint8]:
-        return as_rgb(stack[index] if stack is not None else decode(files[index]))
-
-    return Dataset(
+    passed = PassedOver()
+    found = [
+        (file, folder.name, side)
+        for folder, side in class_folders(path)
+        for file in image_files(folder, path, passed)
+    ]
+    labels, notes = _labels([name for _, name, _ in found], label_order, path)
+    is_kaggle = all(_KAGGLE_NAME.match(file.name) for file, _, _ in found)
+    files = [
+        ImageFile(path=file, label=int(label), side=_kaggle_side(file) if is_kaggle else side)
+        for (file, _, side), label in zip(found, labels, strict=True)
+    ]
+    return read_image_files(
+        files,
+        path,
         name="fer2013" if is_kaggle else path.name,
-        samples=tuple(
-            Sample(
-                id=_relative(found.files[i], path),
-                label=int(labels[i]),
-                side=_kaggle_side(found.files[i]) if is_kaggle else found.sides[i],
-            )
-            for i in keep
-        ),
-        read=read,
-        source=str(path),
         licence=LICENCE if is_kaggle else "",
-        notes=(*notes, *_defects(found, broken)),
-        stack=stack,
+        passed=passed,
+        notes=notes,
     )
 
 
-def _walk(root: Path) -> _Found:
-    found = _Found()
-    for folder, side in class_folders(root):
-        for path in _files_below(folder, found, root):
-            found.files.append(path)
-            found.classes.append(folder.name)
-            found.sides.append(side)
-    return found
-
-
-def _files_below(folder: Path, found: _Found, root: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        if not path.is_file():
-            continue
-        name = _relative(path, root)
-        if any(_is_hidden(part) for part in path.relative_to(root).parts):
-            found.hidden.append(name)
-        elif path.suffix.lower() not in SUFFIXES:
-            found.others.append(name)
-        elif path.stat().st_size == 0:
-            found.empty.append(name)
-        else:
-            yield path
-
-
 def _visible_folders(folder: Path) -> list[Path]:
-    return [
-        path for path in sorted(folder.iterdir()) if path.is_dir() and not _is_hidden(path.name)
-    ]
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name.lower() in _IGNORED
-
-
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and not is_hidden(path.name)]
 
 
 def _kaggle_side(path: Path) -> Side | None:
@@ -173,16 +114,6 @@ def _labels(
     first = int(digits[0])
     numbers = np.array([int(name) - first if name.isdigit() else -1 for name in classes], np.int64)
     return numbered_labels(numbers, order, str(root))
-
-
-def _defects(found: _Found, broken: list[str]) -> list[str]:
-    kinds = (
-        (found.hidden, "hidden files were skipped"),
-        (found.others, "files are not images and were skipped"),
-        (found.empty, "files are empty and were skipped"),
-        (broken, "images could not be read"),
-    )
-    return [named(len(names), names, what) for names, what in kinds if names]
 
 
 FORM = Form(

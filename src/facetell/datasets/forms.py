@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from facetell.datasets import fer2013, folders, parquet, toon
+from facetell.datasets import (
+    affectnet,
+    ckplus,
+    expw,
+    fer2013,
+    ferg,
+    ferplus,
+    folders,
+    jaffe,
+    kdef,
+    manifest,
+    parquet,
+    rafdb,
+    sfew,
+    toon,
+)
 from facetell.datasets.form import Form
 
 __all__ = ["FORMS"]
@@ -10,8 +25,19 @@ __all__ = ["FORMS"]
 #: The first form that recognises a path reads it: particular forms before general ones.
 FORMS: tuple[Form, ...] = (
     toon.FORM,
+    ferplus.FORM,
     fer2013.FORM,
+    rafdb.FORM,
+    affectnet.FORM,
+    expw.FORM,
+    sfew.FORM,
+    manifest.FORM,
     parquet.FORM,
     fer2013.PIXELS_FORM,
+    ckplus.CK48_FORM,
+    ckplus.FORM,
+    ferg.FORM,
+    jaffe.FORM,
+    kdef.FORM,
     folders.FORM,
 )
