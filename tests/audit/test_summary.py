@@ -120,7 +120,7 @@ def test_subjects_on_two_sides_are_a_leak():
     assert audit.subjects == 4
     assert [tuple(row) for row in audit.shared_subjects] == [("ann", {"train": 1, "test": 1})]
     assert audit.groups_across_subjects == 1
-    assert any("1 subjects are on more than one side" in flag for flag in audit.flags)
+    assert any("subjects on more than one side: 1." in flag for flag in audit.flags)
 
 
 def test_without_subjects_none_are_counted(audit):
@@ -151,8 +151,8 @@ def test_the_canary_is_always_right_on_copies_and_at_chance_without():
     assert lookup_of(fair)["with a copy in train"].n == 0
     assert fair.flags == ()
     assert len(leaky.flags) == 2
-    assert "70 of 70 test images (100.0 %) have a copy in train" in leaky.flags[0]
-    assert "right on 100.0 % of the test side" in leaky.flags[1]
+    assert "images of test with a copy in train: 70 of 70 (100.0 %)" in leaky.flags[0]
+    assert "right on 100.0 % of test" in leaky.flags[1]
 
 
 def test_the_canary_is_taken_apart_by_copies(audit):
@@ -192,7 +192,7 @@ def test_the_table_holds_every_number(audit):
     assert row in lines
     assert "conflicting labels: 2 groups, 4 images (2 groups across sides)" in lines
     assert f"blank images: 2 (face/{SIZE + 8}, face/{SIZE + 9})" in lines
-    assert lines[-1].startswith("FLAG: 6 of 8 validation images (75.0 %)")
+    assert lines[-1].startswith("FLAG: images of validation with a copy in train: 6 of 8")
 
 
 def test_the_table_of_data_without_sides_has_no_leaks():

@@ -37,7 +37,7 @@ def test_leaks_are_an_answer_and_no_failure(opened):
 
     assert result.exit_code == 0
     assert result.stdout.startswith("copied: 34 images")
-    assert "FLAG: 6 of 8 validation images" in result.stdout
+    assert "FLAG: images of validation with a copy in train: 6 of 8" in result.stdout
     assert result.stderr == ""
 
 

@@ -54,7 +54,7 @@ def test_the_numbers_are_those_of_the_audit(page):
     assert "2 groups with 4 images carry more than one label" in page.words
     assert "disgust / happy 1" in page.words
     assert "validation, without a copy in train 2" in page.words
-    assert "6 of 8 validation images (75.0 %) have a copy in train" in page.words
+    assert "Images of validation with a copy in train: 6 of 8 (75.0 %)" in page.words
 
 
 def test_pairs_stand_side_by_side_with_labels_sides_kind_and_correlation(page, found):

@@ -445,20 +445,21 @@ def _flags(
     for leak in leaks:
         if leak.within == "train" and leak.total > TWIN_RATE * leak.n:
             yield (
-                f"{leak.total:,} of {leak.n:,} {leak.side} images "
-                f"({100 * leak.total / leak.n:.1f} %) have a copy in train: scores on this side "
-                "are in part memory. Judge with --protocol clean, or keep groups together."
+                f"images of {leak.side} with a copy in train: {leak.total:,} of {leak.n:,} "
+                f"({100 * leak.total / leak.n:.1f} %). Scores on this side are in part memory: "
+                "judge with --protocol clean, or keep groups together."
             )
     for lookup in lookups:
         measure = lookup.accuracy
         if lookup.faces == "all" and measure and measure.value > LOOKUP_ACCURACY:
             yield (
                 f"the nearest training face, which has learned nothing, is right on "
-                f"{100 * measure.value:.1f} % of the {lookup.side} side: look for copies made "
-                "before the split (oversampling, mirroring, neighbouring frames)."
+                f"{100 * measure.value:.1f} % of {lookup.side}. Look for copies made before the "
+                "split (oversampling, mirroring, neighbouring frames); if there are none, the "
+                "faces are so alike that a high score proves little."
             )
     if shared:
         yield (
-            f"{len(shared):,} subjects are on more than one side: a model can recognise them "
-            "instead of their expression. Split by subject."
+            f"subjects on more than one side: {len(shared):,}. A model can recognise them "
+            "instead of their expression: split by subject."
         )
