@@ -36,9 +36,9 @@ FACE_PX = 48
 #: A face is enlarged to this side and laid on an even ground of the canvas, as CenterFace looks
 #: for heads with something around them.
 _ENLARGED_PX, _CANVAS_PX = 96, 192
-#: Images on which no spot scores higher are no face. On FER2013 (32,298 images, 158 of which the
-#: FER+ voters left out, most of them as no face) 0.05 names 76, of which 63 are among those or
-#: voted so; 0.1 names 121 and 75, 0.5 names 617 and 93. The others are profiles and drawings.
+#: Images on which no spot scores higher are no face. On FER2013 (32,298 images; 153 that are not
+#: blank have no FER+ votes or more than half for "not a face") 0.05 names 76, of which 63 are
+#: among those; 0.1 names 121 and 75, 0.5 names 617 and 93. The others are profiles and drawings.
 _NO_FACE_SCORE = 0.05
 _NO_FACE = FERPLUS.index("not a face")
 
