@@ -26,9 +26,9 @@ def test_groups_read_are_groups_written(dataset, tmp_path):
 
 
 def test_anyones_file_with_ids_and_named_groups_will_do(dataset, tmp_path):
-    rows = [f"{i % 2},sub-{i % 5},face/{i}" for i in reversed(range(len(dataset)))]
+    rows = [f"face/{i},sub-{i % 5},{i % 2}" for i in reversed(range(len(dataset)))]
     path = tmp_path / "groups.csv"
-    path.write_text("\ufeff" + "\n".join(["side,group,id", *rows, "1,other,elsewhere"]) + "\n")
+    path.write_text("\ufeff" + "\n".join(["id,group,side", *rows, "elsewhere,other,1"]) + "\n")
 
     groups = read_groups(dataset, path)
 
