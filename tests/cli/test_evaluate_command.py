@@ -154,5 +154,17 @@ def test_an_onnx_file_is_judged_on_drawn_faces(tiny_model_path):
     assert sum(map(sum, found["confusion"])) == found["n"] > 0
 
 
+def test_groups_are_read_and_kept_together(loaded, tmp_path):
+    path = tmp_path / "groups.csv"
+    sides = [sample.side for sample in small_dataset(280).samples]
+    names = [side if i < 8 else f"own{i}" for i, side in enumerate(sides)]
+    names[7] = "train"  # the second test face is said to be in training
+    path.write_text("id,group\n" + "".join(f"face/{i},{name}\n" for i, name in enumerate(names)))
+
+    result = run("good", "--data", "x", "--protocol", "clean", "--groups", path, "--json")
+
+    assert json.loads(result.stdout)["n"] == 69
+
+
 def test_help_ends_with_an_example():
     assert run("--help").stdout.rstrip().endswith("--report report.html")

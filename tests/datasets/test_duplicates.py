@@ -71,6 +71,13 @@ def test_the_hash_alone_finds_the_same_crop(kind: str, monkeypatch: pytest.Monke
     assert found.pairs.tolist() == [[i, 24 + i] for i in range(8)]
 
 
+def test_a_quick_search_finds_the_same_crop_and_no_shifted_one() -> None:
+    copies = [COPIES[kind](i) for i, kind in enumerate(("noisy", "shifted", "mirrored", "exact"))]
+    found = near_copies(np.concatenate([FACES, np.stack(copies)]), quick=True)
+    assert found.pairs.tolist() == [[0, 24], [2, 26], [3, 27]]
+    assert found.mirrored.tolist() == [False, True, False]
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_few_faces_have_no_copies(count: int) -> None:
     assert near_copies(FACES[:count]).groups.tolist() == list(range(count))

@@ -203,3 +203,29 @@ def test_no_other_protocol_leaks() -> None:
     dataset = made(OWN, [0] * 12 + [1] * 4)
     for protocol in ("official", "clean", "random-80-10-10"):
         assert split(dataset, protocol).dataset is dataset
+
+
+def test_given_groups_stand_in_for_near_copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        "facetell.datasets.duplicates.cached_near_copies", lambda *_: pytest.fail("searched")
+    )
+    groups = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 8, 9, 10, 8, 11, 12, 12])
+    parts = split(made(OWN), "clean", groups=groups)
+    assert parts.validation.tolist() == [9, 10, 11]  # 8 is with 0 of train
+    assert parts.test.tolist() == [13, 14, 15]  # 12 is with 9 of validation
+    assert parts.groups is groups
+
+
+def test_given_groups_stand_in_for_subjects() -> None:
+    dataset = made([None] * 30, subjects=[str(i) for i in range(30)])
+    parts = split(dataset, "random-80-10-10", groups=np.arange(30) // 2)
+    for side in (parts.train.indices, parts.validation, parts.test):
+        assert len(side)
+        assert set(side.tolist()) == {2 * (i // 2) + k for i in side.tolist() for k in (0, 1)}
+
+
+def test_groups_that_do_not_fit_are_an_error() -> None:
+    with pytest.raises(InputError, match=r"one group for each of the 16 samples.*shape \(3,\)"):
+        split(made(OWN), "clean", groups=np.arange(3))
+    with pytest.raises(InputError, match="leave groups out"):
+        split(made(OWN), "leaky-80-10-10", groups=np.arange(16))

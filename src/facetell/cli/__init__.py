@@ -21,6 +21,7 @@ COMMANDS = {
     "train": ("facetell.cli.train:train", "Train a model by a recipe."),
     "refit": ("facetell.cli.train:refit", "Fit a trained model's SVM anew on frozen features."),
     "evaluate": ("facetell.cli.evaluate:evaluate", "Judge a model on labelled faces."),
+    "audit": ("facetell.cli.audit:audit", "Find copies, leaks and conflicting labels in data."),
     "reproduce": ("facetell.cli.reproduce:reproduce", "Run the paper's experiments on your data."),
     "export": ("facetell.cli.export:export", "Write a run as one ONNX file."),
     "bench": ("facetell.cli.bench:bench", "Measure a model's speed on this machine."),

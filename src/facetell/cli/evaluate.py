@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import label_order_option
+from facetell.cli.options import label_order_option, refuse_overwriting
 
 if TYPE_CHECKING:
     from facetell.predictor import Predictor
 
-__all__ = ["evaluate", "refuse_overwriting"]
+__all__ = ["evaluate"]
 
 
 @click.command(
@@ -42,6 +42,11 @@ Example:
     type=click.Choice(["validation", "test"]),
     help="Side to judge on.  [default: test, or validation where there are no test faces]",
 )
+@click.option(
+    "--groups",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV with id and group, kept together in place of subjects and near-copies.",
+)
 @click.option("--against", metavar="MODEL", help="Second model for a paired (McNemar) test.")
 @click.option(
     "--flip/--no-flip", default=None, help="Average with the mirror image.  [default: the model's]"
@@ -67,6 +72,7 @@ def evaluate(
     protocol: Any,
     fold: int,
     side: Any,
+    groups: Path | None,
     against: str | None,
     flip: bool | None,
     seed: int,
@@ -84,6 +90,7 @@ def evaluate(
     """
     from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
+    from facetell.datasets.groups import read_groups
     from facetell.datasets.splits import split
     from facetell.evaluate.compare import compare
     from facetell.evaluate.evaluation import Evaluation
@@ -94,7 +101,8 @@ def evaluate(
     refuse_overwriting([path for path in (report, predictions) if path], force)
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
-    parts = split(dataset, protocol, seed=seed, fold=fold, progress=show_search)
+    together = read_groups(dataset, groups) if groups else None
+    parts = split(dataset, protocol, seed=seed, fold=fold, groups=together, progress=show_search)
     answers = [
         judge(
             predictor, parts.dataset, parts, side=side, progress=_progress(predictor.contract.name)
@@ -121,22 +129,6 @@ def evaluate(
     if predictions:
         write_predictions(answers[0], predictions, overwrite=force)
         click.echo(f"Predictions: {predictions}", err=True)
-
-
-def refuse_overwriting(paths: list[Path], force: bool) -> None:
-    """Fail before minutes of work, not after."""
-    from facetell.errors import InputError
-
-    for path in paths:
-        if path.exists() and not force:
-            raise InputError(
-                f"{path} is there already. Choose another name, or overwrite with --force."
-            )
-        if not path.absolute().parent.is_dir():
-            raise InputError(
-                f"expected the folder {path.absolute().parent} for {path.name}, found none. "
-                "Create it first."
-            )
 
 
 def _load(name: str, flip: bool | None, threads: int | None) -> Predictor:

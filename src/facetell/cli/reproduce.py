@@ -71,7 +71,7 @@ def reproduce(
 
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
-    from facetell.cli.evaluate import refuse_overwriting
+    from facetell.cli.options import refuse_overwriting
     from facetell.cli.train import show_training
     from facetell.files import write_atomically
     from facetell.report.reproduction import write_reproduction

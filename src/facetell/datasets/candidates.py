@@ -56,15 +56,22 @@ class Candidates:
 
 
 def find_candidates(
-    faces: NDArray[np.uint8], progress: Callable[[float], None] = lambda share: None
+    faces: NDArray[np.uint8],
+    progress: Callable[[float], None] = lambda share: None,
+    *,
+    quick: bool = False,
 ) -> Candidates:
     """Pairs that agree in their hash or in a low-resolution window under some pose.
 
     Args:
         faces: (N, S, S) grey uint8, S a multiple of LOW_PX, none of them flat.
         progress: called with the share done, 0-1.
+        quick: go by the hash only.
     """
     found = list(_by_hash(faces))
+    if quick:
+        progress(1)
+        return _best_of(found, len(faces))
     steps = len(_POSES) + len(_MIRRORED_POSES)
     for step, batch in enumerate(_by_window(faces), 1):
         found.append(batch)

@@ -56,7 +56,9 @@ class NearCopies:
     groups: NDArray[np.int64]
 
 
-def near_copies(faces: NDArray[np.uint8], progress: Progress | None = None) -> NearCopies:
+def near_copies(
+    faces: NDArray[np.uint8], progress: Progress | None = None, *, quick: bool = False
+) -> NearCopies:
     """The near-copies among grey faces: shifted, scaled (0.82-1.22), mirrored, recompressed.
 
     Exact copies come first and are compared once; candidates from two cheap searches are then
@@ -67,6 +69,8 @@ def near_copies(faces: NDArray[np.uint8], progress: Progress | None = None) -> N
     Args:
         faces: (N, 48, 48) grey uint8; any side that is a multiple of 24 will do.
         progress: called with a phase and its share done, 0-1.
+        quick: align only the pairs that agree in a perceptual hash, which are crops of the same
+            place, mirrored or not: a sixth of the time, and a third of the near-copies.
 
     Raises:
         InputError: another dtype or shape.
@@ -81,7 +85,7 @@ def near_copies(faces: NDArray[np.uint8], progress: Progress | None = None) -> N
     exact = np.stack([first[copies], copies], axis=1)
     single = np.flatnonzero(first == np.arange(len(faces)))
     single = single[~is_flat(faces[single])]
-    pairs, correlation, mirrored = _near_pairs(faces[single], report)
+    pairs, correlation, mirrored = _near_pairs(faces[single], report, quick)
     pairs = np.concatenate([exact, single[pairs]])
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     ones = np.ones(len(exact), np.float32)
@@ -104,12 +108,12 @@ def _check(faces: NDArray[np.uint8]) -> None:
 
 
 def _near_pairs(
-    faces: NDArray[np.uint8], report: Progress
+    faces: NDArray[np.uint8], report: Progress, quick: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
     """Pairs, correlation and mirrored of faces that are neither flat nor exact copies."""
     if len(faces) < 2:
         return np.empty((0, 2), np.int64), np.empty(0, np.float32), np.empty(0, np.bool_)
-    candidates = find_candidates(faces, lambda share: report("comparing faces", share))
+    candidates = find_candidates(faces, lambda share: report("comparing faces", share), quick=quick)
     plain, detail = align(faces, candidates, lambda share: report("aligning pairs", share))
     least = np.where(candidates.mirrored, _LEAST_MIRRORED, _LEAST)
     kept = np.flatnonzero((plain >= least) & (detail >= _LEAST_DETAIL))

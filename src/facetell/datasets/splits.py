@@ -115,6 +115,7 @@ def split(
     *,
     seed: int = 0,
     fold: int = 0,
+    groups: NDArray[np.int64] | None = None,
     progress: Progress | None = None,
 ) -> Split:
     """The dataset's samples on three sides that share no photograph and no person.
@@ -132,10 +133,12 @@ def split(
         fold: which subject judges, 0 to the number of subjects less 1; other protocols have
             fold 0 only.
         seed: of the random choices.
+        groups: (N,) equal for samples that must share a side, in place of subjects and
+            near-copies; see `read_groups`.
         progress: called with a phase and its share done, 0-1.
 
     Raises:
-        InputError: an unknown protocol.
+        InputError: an unknown protocol, or groups that do not fit.
         DataError: `official` or `clean` on data without sides, or too few groups.
 
     Example:
@@ -148,15 +151,18 @@ def split(
         )
     if fold and protocol != "leave-one-subject-out":
         raise InputError(f"protocol {protocol!r} has only fold 0, got fold {fold}.", actual=fold)
+    if groups is not None:
+        _check_groups(groups, dataset, protocol)
     if protocol == "random-80-10-10":
-        return _random(dataset, seed, progress)
+        return _random(dataset, seed, groups, progress)
     if protocol == "leave-one-subject-out":
         return _leave_one_out(dataset, fold, seed)
     if protocol == "leaky-80-10-10":
         return _leaky(dataset, seed)
     sides = _own_sides(dataset, protocol)
     held_out = not (sides == 1).any()
-    groups = _groups(dataset, progress) if held_out or protocol == "clean" else None
+    if groups is None and (held_out or protocol == "clean"):
+        groups = _groups(dataset, progress)
     if held_out:
         assert groups is not None
         sides = _hold_out(sides, dataset.targets, groups, seed)
@@ -164,6 +170,21 @@ def split(
         assert groups is not None
         sides = _without_copies(sides, groups)
     return _split(dataset, protocol, sides, seed, held_out, groups)
+
+
+def _check_groups(groups: NDArray[np.int64], dataset: Dataset, protocol: Protocol) -> None:
+    if protocol not in ("official", "clean", "random-80-10-10"):
+        raise InputError(
+            f"groups are kept together by official, clean and random-80-10-10, got protocol "
+            f"{protocol!r}. Choose one of these, or leave groups out.",
+            actual=protocol,
+        )
+    if np.shape(groups) != (len(dataset),):
+        raise InputError(
+            f"expected one group for each of the {len(dataset):,} samples of {dataset.name}, got "
+            f"shape {np.shape(groups)}. Read them with read_groups(dataset, path).",
+            actual=np.shape(groups),
+        )
 
 
 def oversample(side: TrainSide, *, seed: int) -> TrainSide:
@@ -274,8 +295,10 @@ def _hold_out(
     return out
 
 
-def _random(dataset: Dataset, seed: int, progress: Progress | None) -> Split:
-    groups = _groups(dataset, progress)
+def _random(
+    dataset: Dataset, seed: int, groups: NDArray[np.int64] | None, progress: Progress | None
+) -> Split:
+    groups = _groups(dataset, progress) if groups is None else groups
     sides = _draw(dataset.targets, groups, (0.8, 0.1, 0.1), seed)
     return _split(dataset, "random-80-10-10", sides, seed, False, groups)
 
