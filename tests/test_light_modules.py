@@ -9,7 +9,16 @@ import facetell
 
 #: Only these may import PyTorch and what belongs to it.
 HEAVY = ("facetell.model", "facetell.train", "facetell.export", "facetell.__main__")
-ABSENT = ("torch", "lightning_fabric", "sklearn", "pyarrow", "onnx", "onnxscript", "safetensors")
+ABSENT = (
+    "torch",
+    "lightning_fabric",
+    "sklearn",
+    "scipy",
+    "pyarrow",
+    "onnx",
+    "onnxscript",
+    "safetensors",
+)
 
 
 def light_modules():

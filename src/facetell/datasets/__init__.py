@@ -18,7 +18,8 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     Args:
         path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a Parquet file or a
             folder of them; a folder with one folder of images per class, also below
-            train/, val/ and test/; or the word `toon` (`toon:characters=80,per_emotion=4`)
+            train/, val/ and test/; EMOTIC, also as `emotic:strict:PATH` or
+            `emotic:broad:PATH`; or the word `toon` (`toon:characters=80,per_emotion=4`)
             for drawn faces.
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 
@@ -37,6 +38,10 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
         from facetell.datasets.toon import toon_from_text
 
         return toon_from_text(str(path))
+    if str(path).startswith("emotic:") and not place.exists():
+        from facetell.datasets.emotic import emotic_from_text
+
+        return emotic_from_text(str(path))
     if not place.exists():
         raise DataError(
             f"expected a dataset at {place}, found nothing there. Check the path. "

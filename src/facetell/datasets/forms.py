@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facetell.datasets import fer2013, folders, parquet, toon
+from facetell.datasets import emotic, fer2013, folders, parquet, toon
 from facetell.datasets.form import Form
 
 __all__ = ["FORMS"]
@@ -11,6 +11,7 @@ __all__ = ["FORMS"]
 FORMS: tuple[Form, ...] = (
     toon.FORM,
     fer2013.FORM,
+    emotic.FORM,
     parquet.FORM,
     fer2013.PIXELS_FORM,
     folders.FORM,

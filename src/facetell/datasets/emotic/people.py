@@ -1,0 +1,367 @@
+"""People in photos as EMOTIC annotates them: one record for each, whatever the files look like.
+
+Readers (`mat`, `tables`) yield `Row`s, as they stand in the file; `gather` finds the pixels,
+clips the boxes, and counts what cannot be used.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from facetell.datasets.decode import named
+from facetell.datasets.emotic.categories import category_index, flags
+from facetell.datasets.sample import Side
+from facetell.errors import DataError, ImageError
+from facetell.results import Box
+
+__all__ = ["Array", "People", "Person", "Row", "gather", "stored_pixels"]
+
+Vad = tuple[float, float, float]
+#: Files whose pixels are of this kind are photos of EMOTIC; other formats are not in it.
+_FORMATS = ("JPEG", "PNG")
+_SMALL = (64, 64)  # a JPEG is decoded at an eighth of its size, which finds the broken ones too
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Array:
+    """One picture in a .npy file: the row of a stack, or all of the file where row is None."""
+
+    path: Path
+    row: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One annotated person as the file says it.
+
+    Attributes:
+        side: of the official split.
+        folder: of the image, "mscoco/images"; "" where the file does not say.
+        filename: of the image.
+        box: x1, y1, x2, y2 in px of the photo; may reach outside, be empty or hold nans.
+        categories: names of what was seen, by whom ever.
+        vad: valence, arousal, dominance, 1-10 or nan.
+        annotators: the names given by each annotator.
+        gender: "Male", "Female" or "".
+        age: "Kid", "Teenager", "Adult" or "".
+        size_wh: the recorded size of the photo, px; sometimes swapped.
+        body: the body as a picture in a .npy file.
+    """
+
+    side: Side
+    folder: str
+    filename: str
+    box: tuple[float, ...]
+    categories: tuple[str, ...]
+    vad: Vad = (math.nan, math.nan, math.nan)
+    annotators: tuple[tuple[str, ...], ...] = ()
+    gender: str = ""
+    age: str = ""
+    size_wh: tuple[float, float] | None = None
+    body: Array | None = None
+
+    @property
+    def image(self) -> str:
+        """Folder and name of the photo: what people of one photo share."""
+        return f"{self.folder}/{self.filename}" if self.folder else self.filename
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """One annotated person.
+
+    Attributes:
+        id: photo and number in it, "mscoco/images/COCO_val2014_000000000042.jpg#0".
+        image: the photo, by which people must be kept on one side.
+        box_xyxy: the body, px of the photo, inside it.
+        categories: (26,) whether each of CATEGORIES was seen. In training by one annotator, on
+            the other sides by any of several, so that these are labelled more densely.
+        vad: valence, arousal, dominance from 1 to 10; nan where not annotated.
+        annotators: (A,) the categories of each annotator, (26,) each.
+        side: of the official split.
+        gender: "Male", "Female" or "".
+        age: "Kid", "Teenager", "Adult" or "".
+        path: the photo; None where only the body's pixels are there.
+        body: the body's pixels, where there is no photo.
+    """
+
+    id: str
+    image: str
+    box_xyxy: Box
+    categories: tuple[bool, ...]
+    vad: Vad
+    annotators: tuple[tuple[bool, ...], ...]
+    side: Side
+    gender: str = ""
+    age: str = ""
+    path: Path | None = None
+    body: Array | None = None
+
+    def view(self) -> tuple[NDArray[np.uint8], Box]:
+        """Pixels that hold the person, RGB (H, W, 3), and the body's box in them.
+
+        Raises:
+            ImageError: the file is gone or cannot be read.
+        """
+        if self.path is not None:
+            return stored_pixels(self.path), self.box_xyxy
+        assert self.body is not None
+        pixels = _from_array(self.body)
+        return pixels, (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Everyone in EMOTIC who can be used.
+
+    Attributes:
+        persons: in the order of the files.
+        source: what was read.
+        notes: defects met while reading, one sentence each.
+    """
+
+    persons: tuple[Person, ...]
+    source: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.persons)
+
+    @property
+    def categories(self) -> NDArray[np.bool_]:
+        """(N, 26)."""
+        return np.array([p.categories for p in self.persons], np.bool_).reshape(len(self), -1)
+
+    @property
+    def vad(self) -> NDArray[np.float64]:
+        """(N, 3) valence, arousal, dominance from 1 to 10, or nan."""
+        return np.array([p.vad for p in self.persons], np.float64).reshape(-1, 3)
+
+    @property
+    def images(self) -> NDArray[np.int64]:
+        """(N,) number of each person's photo: the groups for splits and intervals."""
+        numbers: dict[str, int] = {}
+        return np.array([numbers.setdefault(p.image, len(numbers)) for p in self.persons], np.int64)
+
+    def on(self, side: Side) -> NDArray[np.int64]:
+        """(M,) indices of the people on one side."""
+        return np.flatnonzero([person.side == side for person in self.persons])
+
+    def take(self, indices: Iterable[int]) -> People:
+        """The chosen people, in the given order."""
+        return replace(self, persons=tuple(self.persons[int(i)] for i in indices))
+
+
+def gather(
+    rows: Sequence[Row],
+    locate: Callable[[Row], Path | None],
+    source: Path,
+    notes: Sequence[str] = (),
+) -> People:
+    """The people among the rows who have pixels and a box in them.
+
+    A photo's own size counts, not the recorded one. Boxes are clipped to it.
+
+    Args:
+        rows: as read.
+        locate: where a row's photo should be, None if nowhere.
+        source: what the user named.
+        notes: of the reader.
+
+    Raises:
+        DataError: nobody can be used.
+    """
+    places = {row.image: locate(row) for row in rows}
+    photos = _measured({image: path for image, path in places.items() if path is not None})
+    tally = _Tally(list(notes))
+    persons = []
+    seen: Counter[str] = Counter()
+    for row in rows:
+        number = seen[row.image]
+        seen[row.image] += 1
+        person = _person(row, number, places[row.image], photos.get(row.image), tally)
+        if person is not None:
+            persons.append(person)
+    if not persons:
+        raise DataError(
+            f"expected annotated people with their photos in {source}, found {len(rows)} "
+            f"annotations but not one usable photo (first: {rows[0].image if rows else 'none'}). "
+            "Put the folders ade20k, emodb_small, framesdb and mscoco beside the annotations.",
+            path=source,
+        )
+    return People(
+        persons=tuple(persons), source=str(source), notes=(*tally.notes(), *_sides_note(persons))
+    )
+
+
+@dataclass
+class _Tally:
+    """What was passed over or put right, by the name of the photo."""
+
+    before: list[str]
+    missing: list[str] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+    clipped: list[str] = field(default_factory=list)
+    swapped: set[str] = field(default_factory=set)
+    resized: set[str] = field(default_factory=set)
+    unknown: Counter[str] = field(default_factory=Counter)
+    unlabelled: list[str] = field(default_factory=list)
+    without_vad: list[str] = field(default_factory=list)
+
+    def notes(self) -> list[str]:
+        kinds: tuple[tuple[Iterable[str], str], ...] = (
+            (self.missing, "people were left out, as their photo is missing"),
+            (self.broken, "people were left out, as their photo cannot be read"),
+            (self.empty, "people were left out, as nothing of their body box is in the photo"),
+            (self.clipped, "body boxes reached outside the photo and were clipped"),
+            (sorted(self.swapped), "photos are recorded with width and height swapped"),
+            (sorted(self.resized), "photos have another size than recorded"),
+            (sorted(self.unknown), "category names are unknown and were passed over"),
+            (self.unlabelled, "people carry no category and are judged by none"),
+            (self.without_vad, "people lack valence, arousal or dominance"),
+        )
+        found = [(list(names), what) for names, what in kinds]
+        return [*self.before, *(named(len(names), names, what) for names, what in found if names)]
+
+
+def _person(
+    row: Row, number: int, path: Path | None, size: tuple[int, int] | str | None, tally: _Tally
+) -> Person | None:
+    if size is None and row.body is None:
+        tally.missing.append(row.image)
+        return None
+    if isinstance(size, str):
+        tally.broken.append(row.image)
+        return None
+    _compare_sizes(row, size, tally)
+    box = _clipped(row, size or _recorded(row), tally)
+    if box is None:
+        return None
+    names = {name for names in (row.categories, *row.annotators) for name in names}
+    tally.unknown.update(name for name in names if category_index(name) is None)
+    person = Person(
+        id=f"{row.image}#{number}",
+        image=row.image,
+        box_xyxy=box,
+        categories=flags(row.categories),
+        vad=row.vad,
+        annotators=tuple(flags(names) for names in row.annotators),
+        side=row.side,
+        gender=row.gender,
+        age=row.age,
+        path=path if size is not None else None,
+        body=row.body if size is None else None,
+    )
+    if not any(person.categories):
+        tally.unlabelled.append(person.id)
+    if any(map(math.isnan, person.vad)):
+        tally.without_vad.append(person.id)
+    return person
+
+
+def _compare_sizes(row: Row, size: tuple[int, int] | None, tally: _Tally) -> None:
+    if size is None or row.size_wh is None or size == row.size_wh:
+        return
+    (tally.swapped if size == row.size_wh[::-1] else tally.resized).add(row.image)
+
+
+def _recorded(row: Row) -> tuple[float, float] | None:
+    """The recorded size, turned where only so the box fits into it."""
+    if row.size_wh is None:
+        return None
+    width, height = row.size_wh
+    x2, y2 = row.box[2:4]
+    turn = (x2 > width or y2 > height) and x2 <= height and y2 <= width
+    return (height, width) if turn else (width, height)
+
+
+def _clipped(row: Row, size: tuple[float, float] | None, tally: _Tally) -> Box | None:
+    """The box inside a picture of that size (any, where unknown); None if nothing is left."""
+    width, height = size or (math.inf, math.inf)
+    if len(row.box) != 4 or any(map(math.isnan, row.box)):
+        tally.empty.append(row.image)
+        return None
+    x1, y1, x2, y2 = row.box
+    box = (max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height)))
+    if box[2] - box[0] < 1 or box[3] - box[1] < 1:
+        tally.empty.append(row.image)
+        return None
+    if box != tuple(row.box):
+        tally.clipped.append(row.image)
+    return box
+
+
+def _sides_note(persons: list[Person]) -> list[str]:
+    sides: dict[str, set[str]] = {}
+    for person in persons:
+        sides.setdefault(person.image, set()).add(person.side)
+    several = sorted(image for image, found in sides.items() if len(found) > 1)
+    return [named(len(several), several, "photos are on two sides")] if several else []
+
+
+def _measured(places: dict[str, Path]) -> dict[str, tuple[int, int] | str]:
+    """The size of every photo that is there, or why it cannot be read."""
+    there = {image: path for image, path in places.items() if path.is_file()}
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        return dict(zip(there, pool.map(_size_or_reason, there.values()), strict=True))
+
+
+def _size_or_reason(path: Path) -> tuple[int, int] | str:
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            size = image.size
+            image.draft("RGB", _SMALL)
+            image.load()
+        return size
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        return str(error)
+
+
+def stored_pixels(path: Path) -> NDArray[np.uint8]:
+    """A photo as RGB (H, W, 3), as it lies in the file.
+
+    The EXIF orientation is passed over: boxes of COCO and EMOTIC belong to the stored pixels.
+
+    Raises:
+        ImageError: the file is missing, broken or no photo.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(
+            f"expected a photo of EMOTIC, got {path} that cannot be decoded ({error}). "
+            "Unpack the archive again.",
+            path=path,
+        ) from error
+
+
+def _from_array(array: Array) -> NDArray[np.uint8]:
+    """(H, W, 3) of a .npy file; a stack is mapped, so that only one picture is read."""
+    try:
+        stored = np.load(array.path, mmap_mode="r", allow_pickle=False)
+        pixels = stored if array.row is None else stored[array.row]
+    except (OSError, ValueError, IndexError, EOFError) as error:
+        raise ImageError(
+            f"expected a picture in {array.path}, which cannot be read ({error}). "
+            "Unpack the archive again.",
+            path=array.path,
+        ) from error
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
+        raise ImageError(
+            f"expected RGB uint8 pixels of shape (H, W, 3) in {array.path}, got {pixels.dtype} of "
+            f"shape {pixels.shape}. Make the arrays again from the photos.",
+            path=array.path,
+        )
+    return np.array(pixels, np.uint8)
