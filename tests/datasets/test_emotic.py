@@ -15,7 +15,7 @@ from PIL import Image
 from facetell.datasets import open_dataset
 from facetell.datasets.emotic import CATEGORIES, People, as_dataset, read_people
 from facetell.datasets.emotic.categories import category_index
-from facetell.datasets.emotic.people import stored_pixels
+from facetell.datasets.emotic.pixels import stored_pixels
 from facetell.datasets.emotic.tables import names_in, numbers_in
 from facetell.datasets.splits import split
 from facetell.errors import DataError, ImageError, InputError

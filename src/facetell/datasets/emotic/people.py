@@ -7,37 +7,24 @@ clips the boxes, and counts what cannot be used.
 from __future__ import annotations
 
 import math
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facetell.datasets.decode import named
 from facetell.datasets.emotic.categories import category_index, flags
+from facetell.datasets.emotic.pixels import Array, array_pixels, measured, stored_pixels
 from facetell.datasets.sample import Side
-from facetell.errors import DataError, ImageError
+from facetell.errors import DataError
 from facetell.results import Box
 
-__all__ = ["Array", "People", "Person", "Row", "gather", "stored_pixels"]
+__all__ = ["People", "Person", "Row", "gather"]
 
 Vad = tuple[float, float, float]
-#: Files whose pixels are of this kind are photos of EMOTIC; other formats are not in it.
-_FORMATS = ("JPEG", "PNG")
-_SMALL = (64, 64)  # a JPEG is decoded at an eighth of its size, which finds the broken ones too
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Array:
-    """One picture in a .npy file: the row of a stack, or all of the file where row is None."""
-
-    path: Path
-    row: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +103,7 @@ class Person:
         if self.path is not None:
             return stored_pixels(self.path), self.box_xyxy
         assert self.body is not None
-        pixels = _from_array(self.body)
+        pixels = array_pixels(self.body)
         return pixels, (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
 
 
@@ -182,7 +169,7 @@ def gather(
         DataError: nobody can be used.
     """
     places = {row.image: locate(row) for row in rows}
-    photos = _measured({image: path for image, path in places.items() if path is not None})
+    photos = measured({image: path for image, path in places.items() if path is not None})
     tally = _Tally(list(notes))
     persons = []
     seen: Counter[str] = Counter()
@@ -308,60 +295,3 @@ def _sides_note(persons: list[Person]) -> list[str]:
         sides.setdefault(person.image, set()).add(person.side)
     several = sorted(image for image, found in sides.items() if len(found) > 1)
     return [named(len(several), several, "photos are on two sides")] if several else []
-
-
-def _measured(places: dict[str, Path]) -> dict[str, tuple[int, int] | str]:
-    """The size of every photo that is there, or why it cannot be read."""
-    there = {image: path for image, path in places.items() if path.is_file()}
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        return dict(zip(there, pool.map(_size_or_reason, there.values()), strict=True))
-
-
-def _size_or_reason(path: Path) -> tuple[int, int] | str:
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            size = image.size
-            image.draft("RGB", _SMALL)
-            image.load()
-        return size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return str(error)
-
-
-def stored_pixels(path: Path) -> NDArray[np.uint8]:
-    """A photo as RGB (H, W, 3), as it lies in the file.
-
-    The EXIF orientation is passed over: boxes of COCO and EMOTIC belong to the stored pixels.
-
-    Raises:
-        ImageError: the file is missing, broken or no photo.
-    """
-    try:
-        with Image.open(path, formats=_FORMATS) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(
-            f"expected a photo of EMOTIC, got {path} that cannot be decoded ({error}). "
-            "Unpack the archive again.",
-            path=path,
-        ) from error
-
-
-def _from_array(array: Array) -> NDArray[np.uint8]:
-    """(H, W, 3) of a .npy file; a stack is mapped, so that only one picture is read."""
-    try:
-        stored = np.load(array.path, mmap_mode="r", allow_pickle=False)
-        pixels = stored if array.row is None else stored[array.row]
-    except (OSError, ValueError, IndexError, EOFError) as error:
-        raise ImageError(
-            f"expected a picture in {array.path}, which cannot be read ({error}). "
-            "Unpack the archive again.",
-            path=array.path,
-        ) from error
-    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3:
-        raise ImageError(
-            f"expected RGB uint8 pixels of shape (H, W, 3) in {array.path}, got {pixels.dtype} of "
-            f"shape {pixels.shape}. Make the arrays again from the photos.",
-            path=array.path,
-        )
-    return np.array(pixels, np.uint8)

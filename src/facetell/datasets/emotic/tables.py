@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from facetell.datasets.emotic.categories import CATEGORIES, category_index, flags
-from facetell.datasets.emotic.people import Array, Row, Vad
+from facetell.datasets.emotic.people import Row, Vad
+from facetell.datasets.emotic.pixels import Array
 from facetell.datasets.labelling import side_in_name
 from facetell.datasets.sample import Side
 from facetell.errors import DataError
