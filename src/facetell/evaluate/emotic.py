@@ -40,8 +40,8 @@ Progress = Callable[[str, float], None]
 
 DIMENSIONS = ("valence", "arousal", "dominance")
 #: Tried on validation people; the best is kept, of equals the first (the smoothest).
-_CS = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)
-_ALPHAS = (10000.0, 3000.0, 1000.0, 300.0, 100.0, 30.0, 10.0)
+_CS = (0.0001, 0.001, 0.01, 0.1)
+_ALPHAS = (10000.0, 1000.0, 100.0, 10.0)
 _SCALE = (1.0, 10.0)
 _BATCH = 256
 
