@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dataset_forms import png, textures
-from emotic_forms import CALM, Annotated, write_columns, write_lists, write_mat, write_photos
+from emotic_forms import (
+    CALM,
+    Annotated,
+    cell,
+    struct,
+    write_columns,
+    write_lists,
+    write_mat,
+    write_photos,
+)
 from PIL import Image
 
 from facetell.datasets import open_dataset
@@ -229,8 +238,15 @@ def test_the_per_worker_form_is_read_by_its_field_names(tmp_path: Path) -> None:
     person = {
         "head_bbox": [[1, 1, 9, 9]],
         "body_bbox": [[0, 0, 40, 40]],
-        "annotations_categories": {**worker, "categories": np.array([["Fear"]], object)},
-        "annotations_continuous": {**worker, "valence": 2, "arousal": 3, "dominance": 4},
+        "annotations_categories": struct(
+            [{**worker, "categories": cell(["Fear"])}, {**worker, "categories": cell(["Pain"])}]
+        ),
+        "annotations_continuous": struct(
+            [
+                {**worker, "valence": 2, "arousal": 3, "dominance": 4},
+                {**worker, "valence": 4, "arousal": 5, "dominance": math.nan},
+            ]
+        ),
         "annotations_gender": {"gender": "Male"},
         "annotations_age": {"age": "Kid"},
     }
@@ -240,8 +256,8 @@ def test_the_per_worker_form_is_read_by_its_field_names(tmp_path: Path) -> None:
     write_photos(tmp_path, {"mscoco/images/a.jpg": PHOTO})
     people = read_people(tmp_path)
     (found,) = people.persons
-    assert carried(people, 0) == {"Fear"}
-    assert (found.vad, found.gender, found.age) == ((2, 3, 4), "Male", "Kid")
+    assert carried(people, 0) == {"Fear", "Pain"}
+    assert (found.vad, found.gender, found.age) == ((3, 4, 4), "Male", "Kid")
 
 
 SEVERAL = (
@@ -377,6 +393,7 @@ def test_the_mapping_is_chosen_by_the_name_before_the_path(tmp_path: Path) -> No
         assert (open_dataset(text).name, len(open_dataset(text))) == ("emotic-strict", 1)
     broad = open_dataset(f"emotic:broad:{tmp_path}")
     assert (broad.name, len(broad)) == ("emotic-broad", 2)
+    assert open_dataset(broad.source).name == "emotic-broad"
     with pytest.raises(InputError, match="mapping must be one of strict, broad, got 'loose'"):
         open_dataset(f"emotic:loose:{tmp_path}")
     with pytest.raises(DataError, match="found none"):
@@ -403,6 +420,13 @@ def test_people_of_one_photo_share_a_side(tmp_path: Path) -> None:
     ]
     assert all(sides)
     assert sum(map(len, sides)) == len(set.union(*sides)) == 20
+
+
+def test_nobody_is_people_too() -> None:
+    nobody = People(persons=())
+    assert nobody.categories.shape == (0, 26)
+    assert nobody.vad.shape == (0, 3)
+    assert len(nobody.on("train")) == 0
 
 
 def test_photos_on_two_sides_are_reported(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.datasets.decode import named
-from facetell.datasets.emotic.categories import category_index, flags
+from facetell.datasets.emotic.categories import CATEGORIES, category_index, flags
 from facetell.datasets.emotic.pixels import Array, array_pixels, measured, stored_pixels
 from facetell.datasets.sample import Side
 from facetell.errors import DataError
@@ -127,7 +127,8 @@ class People:
     @property
     def categories(self) -> NDArray[np.bool_]:
         """(N, 26)."""
-        return np.array([p.categories for p in self.persons], np.bool_).reshape(len(self), -1)
+        table = [person.categories for person in self.persons]
+        return np.array(table, np.bool_).reshape(-1, len(CATEGORIES))
 
     @property
     def vad(self) -> NDArray[np.float64]:

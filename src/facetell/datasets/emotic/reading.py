@@ -93,7 +93,8 @@ def as_dataset(people: People, mapping: Mapping = STRICT) -> Dataset:
             for person, label in zip(people.take(single).persons, labels, strict=True)
         ),
         read=lambda index: faces.read(int(single[index])),
-        source=people.source,
+        # With the mapping, so that opening the source again gives the same dataset.
+        source=f"emotic:{mapping.name}:{people.source}",
         licence=LICENCE,
         notes=(*people.notes, *_notes(people, mapping), _faces_note(faces.counts(single))),
     )
