@@ -12,8 +12,10 @@ from facetell.datasets.emotic import CATEGORIES, MAPPINGS, People, Person, emoti
 from facetell.datasets.emotic.faces import BodyFaces
 from facetell.datasets.emotic.pixels import Array
 from facetell.errors import DataError
+from facetell.evaluate import emotic
 from facetell.evaluate.emotic import Answers, judge_answers, judge_emotic
 from facetell.evaluate.emotic_judgement import EmoticJudgement, as_text
+from facetell.evaluate.probes import Linear, Scaling
 from facetell.labels import EMOTIONS
 from facetell.results import Detection
 
@@ -162,14 +164,35 @@ def test_unknown_dimensions_and_missing_categories_leave_the_rest(judged):
     assert found.seven[0].people == 110
 
 
-def test_what_is_fitted_does_not_depend_on_the_judged_people(judged):
-    # Their truth is turned round: had anything been chosen by it, it would be chosen otherwise.
-    test = TELLING.judged
+def turned_round(side):
+    """Answers that hold the truth, with the truth of one side then turned into its opposite."""
+    features = np.hstack([TELLING.categories, TELLING.vad])
     categories, vad = TELLING.categories.copy(), TELLING.vad.copy()
-    categories[test], vad[test] = ~categories[test], 11 - vad[test]
-    found = judge_answers(replace(TELLING, categories=categories, vad=vad), resamples=5)
-    assert (found.c, found.alpha) == (judged.c, judged.alpha)
-    assert found.mean_precision.value < judged.mean_precision.value
+    categories[side], vad[side] = ~categories[side], 11 - vad[side]
+    return replace(TELLING, features=features, categories=categories, vad=vad, emotions={})
+
+
+def test_smoothness_is_chosen_on_validation_people_and_never_on_the_judged(monkeypatch):
+    # Of two settings each, one reads the features as they are and the other upside down.
+    eye, scaling = np.eye(29), Scaling.of(turned_round(TELLING.judged).features[TELLING.train])
+    mean, deviation = scaling.mean[26:], scaling.deviation[26:]
+
+    def svm(features, truth, *, c):
+        return Linear(c * eye[:26], np.zeros(26))
+
+    def ridge(features, values, *, alpha):
+        bias = mean if alpha > 0 else 11 - mean
+        return Linear(alpha * deviation[:, None] * eye[26:], bias)
+
+    for name, value in (("fit_one_vs_rest", svm), ("fit_ridge", ridge)):
+        monkeypatch.setattr(emotic, name, value)
+    for name in ("_CS", "_ALPHAS"):
+        monkeypatch.setattr(emotic, name, (-1.0, 1.0))
+
+    found = judge_answers(turned_round(TELLING.judged), resamples=5)
+    assert (found.c, found.alpha) == (1, 1)
+    other = judge_answers(turned_round(TELLING.validation), resamples=5)
+    assert (other.c, other.alpha) == (-1, -1)
 
 
 def test_the_same_seed_gives_the_same_numbers(judged):
