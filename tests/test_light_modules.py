@@ -10,7 +10,7 @@ import facetell
 #: Only these may import PyTorch and what belongs to it.
 HEAVY = ("facetell.model", "facetell.train", "facetell.export", "facetell.__main__")
 ABSENT = (
-    "torch", "lightning_fabric", "skimage", "sklearn", "pyarrow", "onnx", "onnxscript",
+    "torch", "lightning_fabric", "scipy", "skimage", "sklearn", "pyarrow", "onnx", "onnxscript",
     "safetensors",
 )  # fmt: skip
 

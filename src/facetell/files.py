@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and where those are kept that can be made again."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["cache_folder", "write_atomically"]
+
+
+def cache_folder() -> Path:
+    """$XDG_CACHE_HOME/facetell, or ~/.cache/facetell; it need not exist."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "facetell"
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import emotic_forms
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -141,4 +142,10 @@ FORMS: dict[str, Callable[[Path], str]] = {
     "class folders": _class_folders,
     "hub parquet": _hub_parquet,
     "usage parquet": _usage_parquet,
+    "emotic mat": lambda folder: emotic_forms.official(folder, made_faces()),
+    "emotic lists": lambda folder: emotic_forms.lists(folder, made_faces()),
+    "emotic columns": lambda folder: emotic_forms.columns(folder, made_faces()),
 }
+
+#: Forms that say something about every dataset, also about one without a defect.
+TALKATIVE = ("emotic mat", "emotic lists", "emotic columns")

@@ -18,7 +18,8 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     Args:
         path: fer2013.csv, icml_face_data.csv or another CSV of pixels; a CSV or Parquet table
             of image files; a Parquet file of images or a folder of them; the folder of a dataset
-            that `facetell data list` names; a folder with one folder of images per class, also
+            that `facetell data list` names, EMOTIC also as `emotic:strict:PATH` or
+            `emotic:broad:PATH`; a folder with one folder of images per class, also
             below train/, val/ and test/; or the word `toon`
             (`toon:characters=80,per_emotion=4`) for drawn faces. `ferplus:` before the path of
             FER2013 with its FER+ votes gives the labels of their majority.
@@ -44,6 +45,10 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
 
         voted = open_dataset(str(path).removeprefix("ferplus:"), label_order=label_order)
         return with_majority_labels(voted)
+    if str(path).startswith("emotic:") and not place.exists():
+        from facetell.datasets.emotic import emotic_from_text
+
+        return emotic_from_text(str(path))
     if not place.exists():
         raise DataError(
             f"expected a dataset at {place}, found nothing there. Check the path. "

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from facetell.datasets.alignment import align
 from facetell.datasets.candidates import LOW_PX, find_candidates, is_flat
 from facetell.errors import InputError
-from facetell.files import write_atomically
+from facetell.files import cache_folder, write_atomically
 
 __all__ = ["NearCopies", "cached_near_copies", "near_copies", "union"]
 
@@ -157,17 +156,12 @@ def cached_near_copies(faces: NDArray[np.uint8], progress: Progress | None = Non
 
     The file is near-copies-<sha256>.npz in $XDG_CACHE_HOME/facetell (~/.cache/facetell).
     """
-    path = _cache_folder() / f"near-copies-{_digest(faces)}.npz"
+    path = cache_folder() / f"near-copies-{_digest(faces)}.npz"
     if (known := _load(path)) is not None:
         return known
     found = near_copies(faces, progress)
     _save(path, found)
     return found
-
-
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "facetell"
 
 
 def _digest(faces: NDArray[np.uint8]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from facetell.datasets import (
     affectnet,
     ckplus,
+    emotic,
     expw,
     fer2013,
     ferg,
@@ -31,6 +32,7 @@ FORMS: tuple[Form, ...] = (
     affectnet.FORM,
     expw.FORM,
     sfew.FORM,
+    emotic.FORM,
     manifest.FORM,
     parquet.FORM,
     fer2013.PIXELS_FORM,
