@@ -8,7 +8,10 @@ import sys
 import facetell
 
 #: Only these may import PyTorch and what belongs to it.
-HEAVY = ("facetell.model", "facetell.train", "facetell.export", "facetell.__main__")
+HEAVY = (
+    "facetell.model", "facetell.train", "facetell.export", "facetell.reproduce",
+    "facetell.__main__",
+)  # fmt: skip
 ABSENT = (
     "torch", "lightning_fabric", "scipy", "skimage", "sklearn", "pyarrow", "onnx", "onnxscript",
     "safetensors",

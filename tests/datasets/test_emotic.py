@@ -158,7 +158,7 @@ def test_missing_and_broken_photos_are_counted(tmp_path: Path) -> None:
     assert [person.image for person in people.persons] == ["mscoco/images/here.jpg"]
     assert people.notes[:2] == (
         "1 people were left out, as their photo is missing: mscoco/images/gone.jpg",
-        "2 people were left out, as their photo cannot be read: mscoco/images/cut.jpg, "
+        "2 people were left out, as their photo could not be read: mscoco/images/cut.jpg, "
         "mscoco/images/empty.jpg",
     )
     with pytest.raises(ImageError, match=r"expected a photo of EMOTIC.*Unpack the archive again"):

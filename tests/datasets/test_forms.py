@@ -107,7 +107,8 @@ def test_the_same_seed_gives_the_same_split(dataset: Dataset) -> None:
         assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("form", EVERY_FORM)
+#: "emotic lists" holds all pixels in one array, so that no single face can break.
+@pytest.mark.parametrize("form", [form for form in EVERY_FORM if form != "emotic lists"])
 def test_a_broken_face_is_counted_and_the_others_are_read(form: str, tmp_path: Path) -> None:
     place = EVERY_FORM[form](tmp_path)
     whole = open_dataset(place)
@@ -131,7 +132,9 @@ def break_a_face(dataset: Dataset, folder: Path) -> str:
     """Spoil the file or the cell of the first face and return its id, whatever the form."""
     first = dataset.samples[0].id
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    images = [path for path in files if path.as_posix().endswith(f"/{first}")]
+    photo = first.partition("#")[0]
+    arrays = f"crop_arr_{Path(photo).stem}.npy"
+    images = [path for path in files if path.as_posix().endswith((f"/{photo}", f"/{arrays}"))]
     tables = [path for path in files if path.suffix == ".parquet"]
     if images:
         content = images[0].read_bytes()

@@ -17,7 +17,13 @@ from numpy.typing import NDArray
 
 from facetell.datasets.decode import named
 from facetell.datasets.emotic.categories import CATEGORIES, category_index, flags
-from facetell.datasets.emotic.pixels import Array, array_pixels, measured, stored_pixels
+from facetell.datasets.emotic.pixels import (
+    Array,
+    array_pixels,
+    broken_arrays,
+    measured,
+    stored_pixels,
+)
 from facetell.datasets.sample import Side
 from facetell.errors import DataError
 from facetell.results import Box
@@ -171,13 +177,17 @@ def gather(
     """
     places = {row.image: locate(row) for row in rows}
     photos = measured({image: path for image, path in places.items() if path is not None})
+    cut_off = broken_arrays(row.body.path for row in rows if row.body is not None)
     tally = _Tally(list(notes))
     persons = []
     seen: Counter[str] = Counter()
     for row in rows:
         number = seen[row.image]
         seen[row.image] += 1
-        person = _person(row, number, places[row.image], photos.get(row.image), tally)
+        size = photos.get(row.image)
+        if size is None and row.body is not None and row.body.path in cut_off:
+            size = "its array cannot be read"
+        person = _person(row, number, places[row.image], size, tally)
         if person is not None:
             persons.append(person)
     if not persons:
@@ -210,7 +220,7 @@ class _Tally:
     def notes(self) -> list[str]:
         kinds: tuple[tuple[Iterable[str], str], ...] = (
             (self.missing, "people were left out, as their photo is missing"),
-            (self.broken, "people were left out, as their photo cannot be read"),
+            (self.broken, "people were left out, as their photo could not be read"),
             (self.empty, "people were left out, as nothing of their body box is in the photo"),
             (self.clipped, "body boxes reached outside the photo and were clipped"),
             (sorted(self.swapped), "photos are recorded with width and height swapped"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 from facetell.errors import ImageError
 
-__all__ = ["Array", "array_pixels", "measured", "stored_pixels"]
+__all__ = ["Array", "array_pixels", "broken_arrays", "measured", "stored_pixels"]
 
 #: EMOTIC's photos are of this kind.
 _FORMATS = ("JPEG", "PNG")
@@ -44,6 +45,17 @@ def _size_or_reason(path: Path) -> tuple[int, int] | str:
         return size
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return str(error)
+
+
+def broken_arrays(paths: Iterable[Path]) -> set[Path]:
+    """The .npy files that are cut off or hold no numbers; only their heads are read."""
+    broken = set()
+    for path in set(paths):
+        try:
+            np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            broken.add(path)
+    return broken
 
 
 def stored_pixels(path: Path) -> NDArray[np.uint8]:

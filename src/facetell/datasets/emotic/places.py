@@ -46,23 +46,27 @@ def find_annotations(place: Path) -> list[Path]:
 def photo_finder(annotations: Path, place: Path) -> Callable[[Row], Path | None]:
     """A function from rows to their photos: searched below `place`, then above the annotations.
 
+    A table that does not name the folders could find any photo of that name above, also one of
+    other data, so its photos have to be below the folder that the user named.
+
     Args:
         annotations: the file that was read.
         place: what the user named.
     """
     above = list(annotations.parents)[:_UP]
+    below = above if place.is_file() else [place]
     bases = above if place.is_file() else [place, *above]
     old = "cvpr" in annotations.name.lower()
     known: dict[str, Path | None] = {}
 
-    def folder_of(folder: str) -> Path | None:
+    def folder_of(folder: str, where: list[Path]) -> Path | None:
         if folder not in known:
-            known[folder] = _place_of(folder, bases, old)
+            known[folder] = _place_of(folder, where, old)
         return known[folder]
 
     def locate(row: Row) -> Path | None:
-        folders = (row.folder,) if row.folder else _FOLDERS
-        places = [place / row.filename for name in folders if (place := folder_of(name))]
+        folders, where = ((row.folder,), bases) if row.folder else (_FOLDERS, below)
+        places = [place / row.filename for name in folders if (place := folder_of(name, where))]
         return next((path for path in places if path.is_file()), places[0] if places else None)
 
     return locate
