@@ -101,6 +101,7 @@ class Reproduction:
         measured: every system on every dataset.
         sources: paper's dataset -> facts about what was read.
         copies: dataset -> near-copies within and across its own sides.
+        emotic: `EmoticJudgement.to_dict` of the hybrid's features, where EMOTIC was given.
         quick: trained for a fraction of the time on a part of the faces.
         seed: of everything random.
         seconds: time of all steps, also those of earlier calls that were resumed.
@@ -109,6 +110,7 @@ class Reproduction:
     measured: tuple[Measured, ...]
     sources: dict[str, dict[str, Any]]
     copies: dict[str, dict[str, Any]] = field(default_factory=dict)
+    emotic: dict[str, Any] | None = None
     quick: bool = False
     seed: int = 0
     seconds: float = 0.0

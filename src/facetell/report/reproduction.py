@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.errors import InputError
+from facetell.evaluate.emotic_judgement import EmoticJudgement, Score
 from facetell.evaluate.evaluation import Measure
 from facetell.evaluate.measured import Kind, Measured, Reproduction
 from facetell.evaluate.paper import DATASETS, DEEP_EMOTION, VERDICTS, printed
@@ -47,6 +48,7 @@ def reproduction_page(found: Reproduction) -> str:
         _header(found, title),
         _glance(found),
         *(_printed_and_ours(found, dataset) for dataset in DATASETS),
+        _emotic(found),
         _overall(found),
         _compared(found),
         _leaks(found),
@@ -158,6 +160,41 @@ def _cells(shares: NDArray[np.float64], row: int) -> list[Markup]:
         )
         for column, share in enumerate(shares.tolist())
     ]
+
+
+def _emotic(found: Reproduction) -> Markup | None:
+    """EMOTIC by its own measures, beside what knowing nothing scores."""
+    if found.emotic is None:
+        return None
+    judged = EmoticJudgement.from_dict(found.emotic)
+    rows = [_score("mean average precision, 26 categories, %", judged.mean_precision)]
+    if judged.with_face is not None:
+        rows.append(_score("the same, people with a visible face, %", judged.with_face))
+    rows += [
+        _score(f"mean absolute error of {name} (1 to 10)", score, scale=1)
+        for name, score in judged.errors.items()
+    ]
+    for way in judged.seven:
+        name = f"{way.mapping}, version {way.version}"
+        covers = f"covers {100 * way.coverage:.0f} % of the people"
+        rows.append(_score(f"mean average precision, 7 emotions, {name}, %", way.mean_precision))
+        rows.append(_score(f"macro F1, {name}, %; {covers}", way.macro_f1))
+    return section(
+        "EMOTIC by its own measures",
+        table(
+            f"Linear models on the hybrid's features; {judged.people:,} people of the "
+            f"{judged.side} side, {judged.faces:,} of them with a visible face.",
+            ["Measure", "Ours", "95 % interval", "Constant answer", "People"],
+            rows,
+        ),
+        tag("ul", *(tag("li", note) for note in judged.notes), class_="notes"),
+        class_="long",
+    )
+
+
+def _score(name: str, score: Score, scale: float = 100) -> list[object]:
+    value, low, high, constant = (f"{scale * x:.2f}" for x in score[:4])
+    return [name, value, f"{low}–{high}", constant, f"{score.people:,}"]
 
 
 def _overall(found: Reproduction) -> Markup:

@@ -63,16 +63,19 @@ def reproduce(
     )
     measured: list[Measured] = []
     copies: dict[str, dict[str, Any]] = {}
+    emotic: dict[str, Any] | None = None
     for source in sources:
         for step in experiments(source, out, effort, seed, accelerator, progress):
             found = book.once(step, progress.say)
             measured += [Measured.from_dict(values) for values in found.get("measured", ())]
             if "copies" in found:
                 copies[source.name] = found["copies"]
+            emotic = found.get("emotic", emotic)
     return Reproduction(
         measured=tuple(measured),
         sources={source.paper: source.facts() for source in sources},
         copies=copies,
+        emotic=emotic,
         quick=effort.name == "quick",
         seed=seed,
         seconds=book.seconds,

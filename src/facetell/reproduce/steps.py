@@ -76,6 +76,8 @@ def experiments(
         yield from _one_subject_out(lab)
         return
     yield _trained(lab, HYBRID, "hybrid", RECIPE, effort.systems)
+    if source.paper == "emotic" and not source.stand_in:
+        yield lab.step("26 categories", lambda: _emotic(lab))
     if source.paper != "fer2013":
         return
     yield lab.step("near-copies", lambda: {"copies": _copies(lab)})
@@ -191,6 +193,20 @@ class _Lab:
 
 def _copies(lab: _Lab) -> dict[str, Any]:
     return copies_across_sides(lab.source.dataset, lab.progress.search)
+
+
+def _emotic(lab: _Lab) -> dict[str, Any]:
+    """EMOTIC's own measures, read from the hybrid's features by linear models."""
+    from facetell.datasets.emotic import read_people
+    from facetell.evaluate.emotic import judge_emotic
+
+    path = lab.source.path.removeprefix("emotic:").removeprefix("strict:").removeprefix("broad:")
+    predictor = load_run(lab.run(HYBRID))
+    judgement = judge_emotic(
+        predictor.features, read_people(path), face_px=predictor.contract.face_px, seed=lab.seed,
+        progress=lab.progress.search,
+    )  # fmt: skip
+    return {"emotic": judgement.to_dict()}
 
 
 def _trained(
