@@ -95,18 +95,22 @@ def _glance(found: Reproduction) -> Markup:
                 _percent(ours.balanced_accuracy) if ours else "–",
                 _range(ours.balanced_accuracy) if ours else "–",
                 ours.protocol if ours else "–",
-                VERDICTS[dataset][0],
             ]
         )
     reasons = [
-        tag("li", tag("b", _NAMES[dataset]), f": {VERDICTS[dataset][1]}") for dataset in DATASETS
+        tag(
+            "li",
+            tag("b", f"{_NAMES[dataset]}: {VERDICTS[dataset][0]}."),
+            f" {VERDICTS[dataset][1]}",
+        )
+        for dataset in DATASETS
     ]
     return section(
         "At a glance",
         table(
             "Overall accuracy as the paper defines it: the mean recall over the seven emotions "
             "(balanced accuracy), in percent.",
-            ["Dataset", "Printed", "Ours", "95 % interval", "Our protocol", "The printed figure"],
+            ["Dataset", "Printed", "Ours", "95 % interval", "Our protocol"],
             rows,
         ),
         tag("h2", "Which printed figures are plausible, and why"),
