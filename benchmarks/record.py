@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import platform
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import split
 from facetell.evaluate.compare import compare
 from facetell.evaluate.evaluation import Evaluation
-from facetell.evaluate.judged import Judged, judge
+from facetell.evaluate.judged import Judged, judge, restrict
 from facetell.train.predictor import load_run
 
 
@@ -50,10 +51,9 @@ def main() -> None:
 def judge_run(run: Path, dataset: Dataset) -> dict[str, Judged]:
     """The run's answers on the validation faces, all and clean, with flip."""
     predictor = load_run(run)
-    return {
-        protocol: judge(predictor, dataset, split(dataset, protocol), side="validation")
-        for protocol in ("official", "clean")
-    }
+    predictor.contract = replace(predictor.contract, name=run.name)  # recipes share theirs
+    answers = judge(predictor, dataset, split(dataset, "official"), side="validation")
+    return {"official": answers, "clean": restrict(answers, split(dataset, "clean"))}
 
 
 def heading(dataset: Dataset) -> list[str]:
