@@ -17,14 +17,13 @@ from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, InputError
 
 __all__ = [
-    "PROTOCOLS", "Protocol", "Split", "TrainSide", "copies_across_sides", "leak", "oversample",
+    "Protocol", "Split", "TrainSide", "copies_across_sides", "leak", "oversample",
     "split", "subjects",
 ]  # fmt: skip
 
 Protocol = Literal[
     "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
 ]
-PROTOCOLS: tuple[Protocol, ...] = get_args(Protocol)
 Progress = Callable[[str, float], None]
 
 _SIDES = ("train", "validation", "test")

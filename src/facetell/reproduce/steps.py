@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +108,7 @@ class _Lab:
     seed: int
     accelerator: str
     progress: Progress
+    bases: dict[str, Judged] = field(default_factory=dict)
 
     def step(self, name: str, run: Callable[[], dict[str, Any]]) -> Step:
         return Step(f"{self.source.name}: {name}", run)
@@ -157,20 +158,21 @@ class _Lab:
         self, answers: Judged, system: str, kind: Kind, seconds: float, base: str | None = None
     ) -> list[dict[str, Any]]:
         """One row for each protocol that these answers belong to."""
-        parts = answers.split
-        other = (
-            None
-            if base is None
-            else judge(load_run(self.run(base)), parts.dataset, parts, side=answers.side)
-        )
+        other = None if base is None else self.answers_of(base, answers.split)
         rows = []
         for protocol in self.protocols():
-            left = parts if protocol == parts.protocol else self.split(protocol)
+            left = answers.split if protocol == answers.split.protocol else self.split(protocol)
             against = None if other is None else restrict(other, left)
             rows.append(
                 self.measured(restrict(answers, left), system, kind, seconds, base, against)
             )
         return rows
+
+    def answers_of(self, base: str, parts: Split) -> Judged:
+        """What a finished run answers; asked once, as many systems are compared with it."""
+        if base not in self.bases:
+            self.bases[base] = judge(load_run(self.run(base)), parts.dataset, parts)
+        return self.bases[base]
 
     def measured(
         self,
