@@ -32,6 +32,7 @@ def few():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(source, "STAND_INS", FEW)
         patch.setattr(steps, "RECIPE", "quick")
+        patch.setattr(steps, "SMALLER", ("model.widths=[8, 16, 32]", "svm.fit=end-to-end"))
         patch.setattr(steps, "ABLATIONS", {"no LSTM": ("model.sequence=mean",)})
         patch.setattr(steps, "REFITS", {"SVM fitted by ADMM": {"fit": "admm"}})
         patch.setattr(steps, "PRINTED", {"printed setting B": "paper-b-admm"})

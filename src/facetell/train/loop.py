@@ -52,7 +52,7 @@ from facetell.train.checkpoint import (
 from facetell.train.finish import finish, make_contract
 from facetell.train.predictor import TorchPredictor
 
-__all__ = ["COLUMNS", "Progress", "train"]
+__all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
 COLUMNS = (
     "epoch", "learning_rate", "loss", "validation_accuracy", "validation_balanced_accuracy",
@@ -381,6 +381,12 @@ def _write_metrics(folder: Path, history: list[dict[str, float]]) -> None:
     table.writeheader()
     table.writerows(history)
     write_atomically(folder / "metrics.csv", text.getvalue())
+
+
+def training_seconds(folder: Path) -> float:
+    """Wall-clock seconds of a run's finished epochs, over all calls that resumed it."""
+    with (folder / "metrics.csv").open(newline="") as lines:
+        return sum(float(row["seconds"]) for row in csv.DictReader(lines))
 
 
 def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
