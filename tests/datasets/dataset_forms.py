@@ -148,4 +148,4 @@ FORMS: dict[str, Callable[[Path], str]] = {
 }
 
 #: Forms that say something about every dataset, also about one without a defect.
-TALKATIVE = ("emotic mat", "emotic lists", "emotic columns")
+TALKATIVE = ("emotic mat", "emotic lists", "emotic columns", "sfew")

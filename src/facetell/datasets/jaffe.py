@@ -35,7 +35,7 @@ def read_jaffe(path: Path, *, label_order: Sequence[str] | None = None) -> Datas
     Raises:
         DataError: no picture that can be read.
     """
-    return read_coded(path, _decipher, name="jaffe", licence=LICENCE)
+    return read_coded(path, _decipher, name="jaffe", licence=LICENCE, find_faces=True)
 
 
 def _decipher(name: str) -> tuple[str, str] | tuple[()]:

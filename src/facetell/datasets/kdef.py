@@ -25,7 +25,7 @@ _NAME = re.compile(
 
 
 def read_kdef(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
-    """The pictures of KDEF from all five angles, two of them full profiles.
+    """The faces of KDEF from all five angles, two of them full profiles.
 
     The person is characters 2 to 4 of the name. With the first one, the session, everybody
     would be two people, and each would be trained on and judged.
@@ -37,7 +37,7 @@ def read_kdef(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
     Raises:
         DataError: no picture that can be read.
     """
-    return read_coded(path, _decipher, name="kdef", licence=LICENCE)
+    return read_coded(path, _decipher, name="kdef", licence=LICENCE, find_faces=True)
 
 
 def _decipher(name: str) -> tuple[str, str] | tuple[()]:

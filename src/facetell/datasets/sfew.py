@@ -14,6 +14,7 @@ from pathlib import Path
 from facetell.datasets.crops import Crop, dataset_of_crops
 from facetell.datasets.decode import named
 from facetell.datasets.form import Form
+from facetell.datasets.found_faces import cut_to_faces
 from facetell.datasets.labelling import named_labels
 from facetell.datasets.sample import Dataset, Side
 
@@ -41,7 +42,7 @@ class _Place:
 
 
 def read_sfew(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
-    """The labelled frames of SFEW, the aligned faces where they are.
+    """The labelled frames of SFEW: aligned faces where they are, else faces found in frames.
 
     Args:
         path: the folder above `Train/` and `Val/`, or above `Train_Aligned_Faces/` and
@@ -59,7 +60,7 @@ def read_sfew(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
     unlabelled = _unlabelled(path)
     if unlabelled:
         notes.append(named(len(unlabelled), unlabelled, "images of Test have no label"))
-    return dataset_of_crops(
+    dataset = dataset_of_crops(
         [
             Crop(
                 id=file.relative_to(path).as_posix(),
@@ -76,6 +77,8 @@ def read_sfew(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
         notes=notes,
         expected=f"SFEW holds {FORM.holds}. {WHERE}",
     )
+    aligned = all(place.is_aligned for place in places)
+    return dataset if aligned else cut_to_faces(dataset, path)
 
 
 def _places(root: Path) -> list[_Place]:

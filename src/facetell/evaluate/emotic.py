@@ -29,7 +29,7 @@ from facetell.labels import EMOTIONS
 
 if TYPE_CHECKING:
     from facetell.datasets.emotic import People
-    from facetell.datasets.emotic.faces import BodyFaces
+    from facetell.datasets.found_faces import FoundFaces
 
 __all__ = ["DIMENSIONS", "Answers", "judge_answers", "judge_emotic"]
 
@@ -78,7 +78,7 @@ def judge_emotic(
     face_px: int = 48,
     side: Side = "test",
     mappings: Sequence[str] = ("strict", "broad"),
-    faces: BodyFaces | None = None,
+    faces: FoundFaces | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
     progress: Progress | None = None,
@@ -109,11 +109,11 @@ def judge_emotic(
         print(as_text(judgement))
     """
     from facetell.datasets.emotic.emotions import emotion_table, mapping_of
-    from facetell.datasets.emotic.faces import BodyFaces
+    from facetell.datasets.found_faces import FoundFaces
 
     chosen = [mapping_of(name) for name in mappings]
     report = progress or (lambda phase, share: None)
-    found = faces or BodyFaces(people)
+    found = faces or FoundFaces(people.persons)
     found.find(progress=lambda done, total: report("searching faces", done / total))
     answers = Answers(
         features=_features(features_of, found, face_px, report),
@@ -133,12 +133,12 @@ def judge_emotic(
 
 def _features(
     features_of: Callable[[NDArray[np.uint8]], NDArray[np.floating]],
-    faces: BodyFaces,
+    faces: FoundFaces,
     face_px: int,
     report: Progress,
 ) -> NDArray[np.floating]:
     """(N, D), a few hundred faces at a time."""
-    total = len(faces.people)
+    total = len(faces.pictures)
     parts = []
     for start in range(0, total, _BATCH):
         batch = range(start, min(start + _BATCH, total))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -100,17 +100,36 @@ class Person:
     path: Path | None = None
     body: Array | None = None
 
-    def view(self) -> tuple[NDArray[np.uint8], Box]:
-        """Pixels that hold the person, RGB (H, W, 3), and the body's box in them.
+    @property
+    def key(self) -> str:
+        """Photo, number and box."""
+        return f"{self.id} {self.box_xyxy}"
+
+    @property
+    def file(self) -> Path | None:
+        """Where the pixels are from."""
+        return self.path or (self.body.path if self.body else None)
+
+    @property
+    def place(self) -> Hashable:
+        """The same for the people in one photo."""
+        return self.path or self.body
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """The photo, or the body where there is no photo; RGB uint8 (H, W, 3).
 
         Raises:
             ImageError: the file is gone or cannot be read.
         """
         if self.path is not None:
-            return stored_pixels(self.path), self.box_xyxy
+            return stored_pixels(self.path)
         assert self.body is not None
-        pixels = array_pixels(self.body)
-        return pixels, (0.0, 0.0, float(pixels.shape[1]), float(pixels.shape[0]))
+        return array_pixels(self.body)
+
+    def box_in(self, size_wh: tuple[int, int]) -> Box:
+        """The body in px of `pixels`, whose size is given."""
+        whole = (0.0, 0.0, float(size_wh[0]), float(size_wh[1]))
+        return whole if self.path is None else self.box_xyxy
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +13,10 @@ from facetell.datasets.emotic.people import People, Row, gather
 from facetell.datasets.emotic.places import find_annotations, photo_finder
 from facetell.datasets.emotic.tables import read_table
 from facetell.datasets.form import Form
+from facetell.datasets.found_faces import FoundFaces, faces_note
 from facetell.datasets.sample import Dataset, Sample
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS
-
-if TYPE_CHECKING:
-    from facetell.datasets.emotic.faces import FaceCounts
 
 __all__ = ["FORM", "LICENCE", "as_dataset", "emotic_from_text", "read_people"]
 
@@ -67,15 +64,12 @@ def read_people(path: str | Path) -> People:
 def as_dataset(people: People, mapping: Mapping = STRICT) -> Dataset:
     """The people who show exactly one of the seven emotions, as faces for a seven-class model.
 
-    Faces are searched when they are read; `BodyFaces(people).find()` before it searches them
-    all at once and tells its progress. People of one photo share a side.
+    Faces are searched when they are read; `FoundFaces(people.persons).find()` before it searches
+    them all at once and tells its progress. People of one photo share a side.
 
     Raises:
         DataError: nobody shows a single emotion.
     """
-    # Not at the top: listing the forms of data must not load the network runtime.
-    from facetell.datasets.emotic.faces import BodyFaces
-
     shown = emotion_table(people, mapping)
     single = np.flatnonzero(shown.sum(axis=1) == 1)
     if not len(single):
@@ -85,7 +79,7 @@ def as_dataset(people: People, mapping: Mapping = STRICT) -> Dataset:
             path=people.source,
         )
     labels = shown[single].argmax(axis=1)
-    faces = BodyFaces(people)
+    faces = FoundFaces(people.persons)
     return Dataset(
         name=f"emotic-{mapping.name}",
         samples=tuple(
@@ -96,7 +90,11 @@ def as_dataset(people: People, mapping: Mapping = STRICT) -> Dataset:
         # With the mapping, so that opening the source again gives the same dataset.
         source=f"emotic:{mapping.name}:{people.source}",
         licence=LICENCE,
-        notes=(*people.notes, *_notes(people, mapping), _faces_note(faces.counts(single))),
+        notes=(
+            *people.notes,
+            *_notes(people, mapping),
+            faces_note(faces.counts(single), "people", "the body box"),
+        ),
     )
 
 
@@ -127,14 +125,6 @@ def _notes(people: People, mapping: Mapping) -> list[str]:
         f"always answering {EMOTIONS[most]!r} would be right for {counts[most] / single:.1%} of "
         "them: no accuracy means anything without that",
     ]
-
-
-def _faces_note(counts: FaceCounts) -> str:
-    searched = counts.found + counts.none
-    return (
-        f"faces are searched inside the body boxes as they are read; of {searched} people "
-        f"searched so far, {counts.none} have no visible face and are read from the body box"
-    )
 
 
 def _read(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:

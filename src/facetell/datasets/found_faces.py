@@ -1,7 +1,7 @@
-"""The face of each person: searched inside the body box, remembered on disk.
+"""The faces in pictures that show more than a face: searched once, remembered on disk.
 
-34,000 people take about half an hour on one thread. What was found is written down every few
-hundred people, so that an interrupted search goes on where it stopped.
+34,000 people of EMOTIC take about half an hour on one thread. What was found is written down
+every few hundred pictures, so that an interrupted search goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -10,84 +10,119 @@ import hashlib
 import io
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
-from facetell.datasets.emotic.people import People, Person
+from facetell.datasets.decode import as_rgb, decode
+from facetell.datasets.sample import Dataset
 from facetell.faces.crop import crop_faces, whole_face
-from facetell.faces.detect import CenterFace, Detector
 from facetell.files import cache_folder, write_atomically
 from facetell.results import Box, Detection
 from facetell.tensors import grey
 
-__all__ = ["BodyFaces", "FaceCounts"]
+if TYPE_CHECKING:
+    from facetell.faces.detect import Detector
+
+__all__ = ["FaceCounts", "FoundFaces", "Picture", "cut_to_faces", "faces_note"]
 
 #: Part of the cache's name: change it when the search changes.
-_METHOD = "emotic faces 1"
-#: The longer side at which a body is searched, px: a face is a fifth of a standing body or more.
+_METHOD = "faces 1"
+#: The longer side at which pictures are searched, px: a face is a fifth of a standing body or more.
 _SIDE = 640
-#: The searched region reaches beyond the body by this share, so that no face is cut off.
+#: The searched region reaches beyond the box by this share, so that no face is cut off.
 _MARGIN = 0.1
 _CROP_PX = (48, 224)  # a cut-out face keeps its size within these
-_EVERY = 256  # people between two writes
+_EVERY = 256  # pictures between two writes
 _UNKNOWN, _FACE, _NONE = 0, 1, 2
 
 
 class FaceCounts(NamedTuple):
-    """How many people have a visible face, have none, and were not looked at yet."""
+    """In how many pictures there is a face, there is none, and nobody looked yet."""
 
     found: int
     none: int
     unknown: int
 
 
-class BodyFaces:
-    """Finds, remembers and cuts out the faces of people.
+class Picture(Protocol):
+    """Pixels, and where in them to look for one face: a photo, or a person in it."""
+
+    @property
+    def key(self) -> str:
+        """What it is, for the memory of what was found: name and box, no folder."""
+        ...
+
+    @property
+    def file(self) -> Path | None:
+        """Where the pixels are from, if they are from a file."""
+        ...
+
+    @property
+    def place(self) -> Hashable:
+        """The same for all that are in the same pixels."""
+        ...
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """RGB uint8 (H, W, 3)."""
+        ...
+
+    def box_in(self, size_wh: tuple[int, int]) -> Box:
+        """The body, or all there is, in px of `pixels`."""
+        ...
+
+
+class FoundFaces:
+    """Finds, remembers and cuts out one face per picture.
 
     Args:
-        people: whose faces.
+        pictures: where to look.
         detector: finds faces in an image. By default the packaged one, whose findings are
-            kept in $XDG_CACHE_HOME/facetell (~/.cache/facetell), by a hash over the people,
-            their boxes and the sizes of their files; another one's findings are not kept.
+            kept in $XDG_CACHE_HOME/facetell (~/.cache/facetell), by a hash over the pictures'
+            keys and the sizes of their files; another one's findings are not kept.
         threads: threads for the packaged detector; None takes every processor.
 
     Example:
-        faces = BodyFaces(people)
+        faces = FoundFaces(people.persons)
         faces.find(progress=lambda done, total: print(done, total))
         print(faces.counts())
     """
 
     def __init__(
-        self, people: People, detector: Detector | None = None, *, threads: int | None = None
+        self,
+        pictures: Sequence[Picture],
+        detector: Detector | None = None,
+        *,
+        threads: int | None = None,
     ) -> None:
-        self.people = people
+        self.pictures = pictures
         self._detector = detector
         self._threads = threads
-        self._cache = None if detector else cache_folder() / f"emotic-faces-{_digest(people)}.npz"
-        self._known = _load(self._cache, len(people)) or _Found.nothing(len(people))
+        self._cache = None if detector else cache_folder() / f"faces-{_digest(pictures)}.npz"
+        self._known = _load(self._cache, len(pictures)) or _Found.nothing(len(pictures))
         self._unsaved = 0
-        self._last: tuple[object, NDArray[np.uint8], Box] | None = None
+        self._last: tuple[Hashable, NDArray[np.uint8]] | None = None
 
     def find(
         self,
         indices: Sequence[int] | NDArray[np.int64] | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
-        """Look for the faces of the chosen people (all by default) that are not known yet.
+        """Look for the faces in the chosen pictures (all by default) that are not known yet.
 
         Args:
-            indices: of people.
-            progress: called with (people done, people in all).
+            indices: of pictures.
+            progress: called with (pictures done, pictures in all).
 
         Raises:
             ImageError: a photo cannot be read any more.
         """
-        chosen = range(len(self.people)) if indices is None else indices
+        chosen = range(len(self.pictures)) if indices is None else indices
         for done, index in enumerate(chosen, 1):
             self.face(int(index))
             if progress is not None and (done % 64 == 0 or done == len(chosen)):
@@ -95,51 +130,52 @@ class BodyFaces:
         self._save()
 
     def counts(self, indices: Sequence[int] | NDArray[np.int64] | None = None) -> FaceCounts:
-        """How far the search is, among the chosen people (all by default)."""
+        """How far the search is, among the chosen pictures (all by default)."""
         state = self._known.state
         chosen = state if indices is None else state[np.asarray(indices, np.int64)]
         return FaceCounts(*(int((chosen == kind).sum()) for kind in (_FACE, _NONE, _UNKNOWN)))
 
     def face(self, index: int) -> Detection | None:
-        """A person's face in pixels of `Person.view`, None where none is visible."""
+        """A picture's face in px of its pixels, None where none is visible."""
         if self._known.state[index] == _UNKNOWN:
-            pixels, body = self._view(index)
-            self._known.put(index, _face_in(pixels, body, self._open()))
+            self._known.put(index, _face_in(*self._view(index), self._open()))
             self._unsaved += 1
-            if self._unsaved >= _EVERY:
+            if self._unsaved >= _EVERY or _UNKNOWN not in self._known.state:
                 self._save()
         return self._known.get(index)
 
     def read(self, index: int) -> NDArray[np.uint8]:
-        """The face upright as a square, or else the body box; RGB uint8 (H, W, 3)."""
+        """The face upright as a square, or else the box; RGB uint8 (H, W, 3)."""
         face = self.face(index)
         pixels, body = self._view(index)
         if face is None:
             return np.ascontiguousarray(_part(pixels, body)[0])
         x1, y1, x2, y2 = face.box_xyxy
         side = min(max(math.ceil(max(x2 - x1, y2 - y1)), _CROP_PX[0]), _CROP_PX[1])
-        return np.asarray(crop_faces(pixels, [face], Contract(name="emotic", face_px=side))[0])
+        return np.asarray(crop_faces(pixels, [face], Contract(name="found", face_px=side))[0])
 
     def stack(
         self, indices: Sequence[int] | NDArray[np.int64], *, face_px: int = 48
     ) -> NDArray[np.uint8]:
-        """(N, S, S) grey faces (bodies where no face is visible), as `Dataset.faces` gives."""
+        """(N, S, S) grey faces (the box where no face is visible), as `Dataset.faces` gives."""
         out = np.empty((len(indices), face_px, face_px), np.uint8)
         for row, index in enumerate(indices):
             out[row] = grey(whole_face(self.read(int(index)), face_px))
         return out
 
     def _view(self, index: int) -> tuple[NDArray[np.uint8], Box]:
-        """`Person.view`; the photo of the person before is not decoded again."""
-        person = self.people.persons[index]
-        place = person.path or person.body
-        last = self._last
-        if last is None or last[0] != place:
-            self._last = last = (place, *person.view())
-        return last[1], person.box_xyxy if person.path else last[2]
+        """Pixels and box; the photo of the person before is not decoded again."""
+        picture = self.pictures[index]
+        if self._last is None or self._last[0] != picture.place:
+            self._last = (picture.place, picture.pixels())
+        pixels = self._last[1]
+        return pixels, picture.box_in((pixels.shape[1], pixels.shape[0]))
 
     def _open(self) -> Detector:
         if self._detector is None:
+            # Not at the top: listing the forms of data must not load the network runtime.
+            from facetell.faces.detect import CenterFace
+
             self._detector = CenterFace(side=_SIDE, threads=self._threads)
         return self._detector
 
@@ -148,11 +184,51 @@ class BodyFaces:
         if self._cache is None or not self._unsaved:
             return
         self._unsaved = 0
-        self._known.learn(_load(self._cache, len(self.people)))
+        self._known.learn(_load(self._cache, len(self.pictures)))
         try:
             write_atomically(self._cache, self._known.to_bytes())
         except OSError:
             return
+
+
+def cut_to_faces(dataset: Dataset, folder: Path, detector: Detector | None = None) -> Dataset:
+    """The dataset of photos read as the faces in them; those without one are read whole.
+
+    Args:
+        dataset: its sample ids are file names relative to `folder`. A stack of it is let go.
+        folder: where the files are.
+        detector: as in `FoundFaces`.
+    """
+    photos = [_Photo(key=sample.id, file=folder / sample.id) for sample in dataset.samples]
+    faces = FoundFaces(photos, detector)
+    note = faces_note(faces.counts(), "pictures", "the picture as a whole")
+    return replace(dataset, read=faces.read, stack=None, notes=(*dataset.notes, note))
+
+
+def faces_note(counts: FaceCounts, of: str, instead: str) -> str:
+    """How far the search is, for the notes of a dataset."""
+    return (
+        f"faces are searched as they are read; of {counts.found + counts.none} {of} searched so "
+        f"far, {counts.none} have no visible face and are read from {instead}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Photo:
+    """A whole image file as a `Picture`."""
+
+    key: str
+    file: Path
+
+    @property
+    def place(self) -> Hashable:
+        return self.file
+
+    def pixels(self) -> NDArray[np.uint8]:
+        return as_rgb(decode(self.file))
+
+    def box_in(self, size_wh: tuple[int, int]) -> Box:
+        return (0.0, 0.0, float(size_wh[0]), float(size_wh[1]))
 
 
 def _face_in(pixels: NDArray[np.uint8], body: Box, detector: Detector) -> Detection | None:
@@ -233,17 +309,16 @@ class _Found:
         return content.getvalue()
 
 
-def _digest(people: People) -> str:
+def _digest(pictures: Sequence[Picture]) -> str:
     digest = hashlib.sha256(f"{_METHOD} {_SIDE} {_MARGIN}".encode())
     sizes: dict[Path, int] = {}
-    for person in people.persons:
-        digest.update(f"{person.id} {person.box_xyxy} {_size(person, sizes)}\n".encode())
+    for picture in pictures:
+        digest.update(f"{picture.key} {_size(picture.file, sizes)}\n".encode())
     return digest.hexdigest()
 
 
-def _size(person: Person, sizes: dict[Path, int]) -> int:
-    """Bytes of the file with the person's pixels, asked once for each file."""
-    path = person.path or (person.body.path if person.body else None)
+def _size(path: Path | None, sizes: dict[Path, int]) -> int:
+    """Bytes of the file with the pixels, asked once for each file."""
     if path is None:
         return 0
     if path not in sizes:
