@@ -72,6 +72,7 @@ def test_the_other_reading_of_admm_is_rho():
         ("[model]\ntrunk = 'seven'", r"must be one of 'six', 'four', 'residual' .* got 'seven'"),
         ("[model]\nwidths = [16, 0.5]", r"must be a list of whole numbers"),
         ("[model]\nstn_widths = [8, 8, 8, 8]", r"convolutions, one to three\), got \[8, 8, 8, 8\]"),
+        ("[model]\ntrunk = 'residual'", r"model.depths in .*: expected 2 numbers.*got \[1, 2, 1\]"),
         ("[model]\nface_px = 50", r"a multiple of 8.* got 50"),
         ("[train]\nlearning_rate = true", r"must be a number .* got True"),
         ("train = 3", r"expected a table \[train\]"),
@@ -86,10 +87,10 @@ def test_a_mistake_is_named_with_its_place_and_a_way_out(tmp_path, text, message
 def test_overrides_come_last_and_are_checked_alike(tmp_path):
     path = written(tmp_path, "[train]\nepochs = 3\nseed = 2")
 
-    recipe = load_recipe(path, overrides=["train.epochs=5", "model.trunk=residual", "name=x"])
+    recipe = load_recipe(path, overrides=["train.epochs=5", "model.trunk=four", "name=x"])
 
     assert (recipe.train.epochs, recipe.train.seed, recipe.model.trunk, recipe.name) == (
-        5, 2, "residual", "x",
+        5, 2, "four", "x",
     )  # fmt: skip
     with pytest.raises(RecipeError, match=r"section\.key=value"):
         load_recipe(path, overrides=["train.epochs"])

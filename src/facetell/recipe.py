@@ -249,7 +249,14 @@ def load_recipe(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> R
 
 def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: str = "") -> Recipe:
     """The recipe in nested dictionaries, every key and value checked."""
-    return _build(Recipe, values, "", where, text)
+    recipe = _build(Recipe, values, "", where, text)
+    widths, depths = recipe.model.widths, recipe.model.depths
+    if recipe.model.trunk == "residual" and len(widths) != len(depths):
+        raise RecipeError(
+            f"model.depths in {where} must say how many blocks each stage of the residual trunk "
+            f"has: expected {len(widths)} numbers, as in model.widths, got {list(depths)!r}."
+        )
+    return recipe
 
 
 def describe_settings(recipe: Recipe) -> str:
