@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from facetell.errors import InputError
-from facetell.files import write_atomically
+from facetell.files import refuse_overwriting, write_atomically
 from facetell.images import read_image
 from facetell.results import Face, Reading
 
@@ -92,8 +91,7 @@ def write_annotated(reading: Reading, path: Path, *, force: bool = False) -> Non
         InputError: the file exists and `force` is off.
         ImageError: the photo can no longer be read.
     """
-    if path.exists() and not force:
-        raise InputError(f"{path} exists. Choose another folder, or pass --force to replace it.")
+    refuse_overwriting(path, force)
     drawn = Image.fromarray(draw_reading(read_image(reading.source), reading))
     jpeg = io.BytesIO()
     drawn.save(jpeg, "JPEG", quality=92)

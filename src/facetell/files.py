@@ -6,13 +6,27 @@ import os
 import tempfile
 from pathlib import Path
 
-__all__ = ["cache_folder", "write_atomically"]
+from facetell.errors import InputError
+
+__all__ = ["cache_folder", "refuse_overwriting", "write_atomically"]
 
 
 def cache_folder() -> Path:
     """$XDG_CACHE_HOME/facetell, or ~/.cache/facetell; it need not exist."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "facetell"
+
+
+def refuse_overwriting(path: Path, overwrite: bool = False) -> None:
+    """Fail where a file would be lost.
+
+    Raises:
+        InputError: the file is there and `overwrite` is not set.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"{path} is there already. Choose another name, or overwrite with --force.", path=path
+        )
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

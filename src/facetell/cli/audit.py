@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from facetell.cli.options import label_order_option, refuse_overwriting
+from facetell.cli.options import check_targets, label_order_option
 
 __all__ = ["audit"]
 
@@ -78,7 +78,7 @@ def audit(
     from facetell.datasets.groups import write_groups
     from facetell.report.audit import write_audit
 
-    refuse_overwriting([path for path in (report, groups) if path], force)
+    check_targets([path for path in (report, groups) if path], force)
     dataset = open_dataset(data, label_order=label_order)
     found = inspect(
         dataset,

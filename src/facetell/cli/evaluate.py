@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import label_order_option, refuse_overwriting
+from facetell.cli.options import check_targets, label_order_option
 
 if TYPE_CHECKING:
     from facetell.predictor import Predictor
@@ -98,7 +98,7 @@ def evaluate(
     from facetell.evaluate.table import as_table
     from facetell.report.html import write_report
 
-    refuse_overwriting([path for path in (report, predictions) if path], force)
+    check_targets([path for path in (report, predictions) if path], force)
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
     together = read_groups(dataset, groups) if groups else None

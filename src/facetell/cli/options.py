@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["label_order_option", "refuse_overwriting"]
+__all__ = ["check_targets", "label_order_option"]
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
@@ -21,15 +21,13 @@ label_order_option = click.option(
 )
 
 
-def refuse_overwriting(paths: list[Path], force: bool) -> None:
+def check_targets(paths: list[Path], force: bool) -> None:
     """Fail before minutes of work, not after."""
     from facetell.errors import InputError
+    from facetell.files import refuse_overwriting
 
     for path in paths:
-        if path.exists() and not force:
-            raise InputError(
-                f"{path} is there already. Choose another name, or overwrite with --force."
-            )
+        refuse_overwriting(path, force)
         if not path.absolute().parent.is_dir():
             raise InputError(
                 f"expected the folder {path.absolute().parent} for {path.name}, found none. "

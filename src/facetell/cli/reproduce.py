@@ -71,14 +71,14 @@ def reproduce(
 
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
-    from facetell.cli.options import refuse_overwriting
+    from facetell.cli.options import check_targets
     from facetell.cli.train import show_training
     from facetell.files import write_atomically
     from facetell.report.reproduction import write_reproduction
     from facetell.reproduce import FULL, QUICK
     from facetell.reproduce import reproduce as run
 
-    refuse_overwriting([path for path in (report, json_file) if path], force)
+    check_targets([path for path in (report, json_file) if path], force)
     if threads:
         torch.set_num_threads(threads)
     start = time.perf_counter()

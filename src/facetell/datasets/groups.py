@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.datasets.sample import Dataset
-from facetell.errors import DataError, InputError
-from facetell.files import write_atomically
+from facetell.errors import DataError
+from facetell.files import refuse_overwriting, write_atomically
 
 __all__ = ["read_groups", "write_groups"]
 
@@ -31,10 +31,7 @@ def write_groups(
         InputError: the file is there and `overwrite` is not set.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force.", path=path
-        )
+    refuse_overwriting(path, overwrite)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

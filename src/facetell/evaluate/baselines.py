@@ -314,8 +314,8 @@ def _classifier(
     purpose = "the baselines"
     made: Any
     if kind == "svm":
-        # LinearSVC takes minutes for a few hundred features. Not the squared hinge: its steps
-        # diverge on faces with large features.
+        # Averaged steps: LinearSVC took a minute for 57,000 rows of 128 features, and these have
+        # up to 900. Not the squared hinge: its steps diverge on faces with large features.
         linear = require("sklearn.linear_model", extra="evaluate", purpose=purpose)
         made = linear.SGDClassifier(
             alpha=value, average=True, max_iter=_PASSES, tol=None, random_state=seed

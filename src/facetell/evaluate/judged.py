@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from facetell.contract import Contract
 from facetell.datasets.sample import Dataset, Side
 from facetell.errors import ContractError, DataError, InputError
+from facetell.files import refuse_overwriting, write_atomically
 from facetell.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -250,16 +252,14 @@ def write_predictions(judged: Judged, path: str | Path, *, overwrite: bool = Fal
         InputError: the file is there and `overwrite` is not set.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force."
-        )
+    refuse_overwriting(path, overwrite)
     names = judged.dataset.labels
     rows = zip(judged.ids, judged.labels, judged.predicted, judged.scores, strict=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["id", "label", "predicted", "correct", *(f"score_{n}" for n in names)])
-        for id_, label, predicted, scores in rows:
-            row = [id_, names[label], names[predicted], int(label == predicted)]
-            writer.writerow([*row, *(f"{score:.6f}" for score in scores)])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "label", "predicted", "correct", *(f"score_{n}" for n in names)])
+    for id_, label, predicted, scores in rows:
+        row = [id_, names[label], names[predicted], int(label == predicted)]
+        writer.writerow([*row, *(f"{score:.6f}" for score in scores)])
+    write_atomically(path, text.getvalue())
     return path

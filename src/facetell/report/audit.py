@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from facetell.audit.findings import KINDS, SIDES, Findings
 from facetell.audit.summary import Audit, Groups, Leak, Lookup
-from facetell.errors import InputError
-from facetell.files import write_atomically
+from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import figures, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import page, section, table
@@ -42,10 +41,7 @@ def write_audit(
         write_audit(Audit.of(found), "audit.html", findings=found)
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force.", path=path
-        )
+    refuse_overwriting(path, overwrite)
     write_atomically(path, audit_page(audit, findings=findings))
     return path
 

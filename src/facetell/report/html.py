@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facetell.errors import InputError
 from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
-from facetell.files import write_atomically
+from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import figures, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import page, section, table
@@ -48,10 +47,7 @@ def write_report(
         write_report(evaluation, "report.html", judged=judged)
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force.", path=path
-        )
+    refuse_overwriting(path, overwrite)
     write_atomically(path, report_page(evaluation, judged=judged, comparison=comparison))
     return path
 

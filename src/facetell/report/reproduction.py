@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facetell.errors import InputError
 from facetell.evaluate.emotic_judgement import EmoticJudgement, Score
 from facetell.evaluate.evaluation import Measure
 from facetell.evaluate.measured import Kind, Measured, Reproduction
 from facetell.evaluate.paper import DATASETS, DEEP_EMOTION, VERDICTS, printed
-from facetell.files import write_atomically
+from facetell.files import refuse_overwriting, write_atomically
 from facetell.labels import PAPER_ORDER
 from facetell.report import figures, text
 from facetell.report.markup import Markup, join, tag
@@ -32,10 +31,7 @@ def write_reproduction(found: Reproduction, path: str | Path, *, overwrite: bool
         InputError: the file is there and `overwrite` is not set.
     """
     path = Path(path)
-    if path.exists() and not overwrite:
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force.", path=path
-        )
+    refuse_overwriting(path, overwrite)
     write_atomically(path, reproduction_page(found))
     return path
 
