@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -17,10 +18,12 @@ pytest.importorskip("lightning_fabric")
 from click.testing import CliRunner  # noqa: E402
 
 from facetell.cli import _group  # noqa: E402
+from facetell.datasets.groups import write_groups  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.errors import TrainingError  # noqa: E402
 from facetell.recipe import load_recipe  # noqa: E402
 from facetell.train.checkpoint import load_checkpoint  # noqa: E402
+from facetell.train.finish import refit_run  # noqa: E402
 from facetell.train.loop import COLUMNS, Progress, learning_rate, train  # noqa: E402
 from facetell.train.predictor import load_run  # noqa: E402
 
@@ -172,6 +175,22 @@ def test_resuming_with_other_data_is_refused(tmp_path, recipe):
             load_recipe(recipe, overrides=["train.epochs=2"]), toon(), tmp_path / "run",
             resume=True, accelerator="cpu",
         )  # fmt: skip
+
+
+def test_a_run_keeps_the_groups_that_it_was_given(tmp_path, recipe):
+    write_groups(toon(), np.repeat(np.arange(3), 56), tmp_path / "pairs.csv")
+    settings = ("--set", "train.epochs=1", "--set", "data.protocol=random-80-10-10")
+    arguments = [str(recipe), "--data", TOON, "--accelerator", "cpu", *settings]
+    alone, paired = str(tmp_path / "alone"), str(tmp_path / "paired")
+
+    CliRunner().invoke(_group, ["train", *arguments, "--out", alone], catch_exceptions=False)
+    arguments += ["--out", paired, "--groups", str(tmp_path / "pairs.csv")]
+    CliRunner().invoke(_group, ["train", *arguments], catch_exceptions=False)
+    refit_run(tmp_path / "paired", tmp_path / "admm", {"fit": "admm"})
+
+    names = ("alone", "paired", "admm")
+    faces = {name: load_run(tmp_path / name).contract.results["faces"] for name in names}
+    assert faces == {"alone": 28, "paired": 56, "admm": 56}
 
 
 def test_a_recipe_that_explodes_says_so(tmp_path, recipe):

@@ -24,6 +24,9 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/RECIPE-TIME].")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting, e.g. --set train.epochs=5. Repeatable.")  # fmt: skip
+@click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
+              help="CSV with id and group, kept together in place of subjects and "
+              "near-copies.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Continue this interrupted run; takes no recipe.")  # fmt: skip
 @click.option("--accelerator", default="auto", show_default=True,
@@ -32,8 +35,8 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], resume: Path | None, accelerator: str, devices: int,
-    threads: int | None,
+    overrides: tuple[str, ...], groups: Path | None, resume: Path | None, accelerator: str,
+    devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
 
@@ -51,13 +54,16 @@ def train(
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
     from facetell.datasets import open_dataset
+    from facetell.datasets.groups import read_groups
     from facetell.recipe import load_recipe
     from facetell.train.loop import resumed_recipe
     from facetell.train.loop import train as run
 
     if resume is not None:
-        if recipe or overrides or out:
-            raise click.UsageError("--resume takes no recipe, --set or --out: the run has them.")
+        if recipe or overrides or out or groups:
+            raise click.UsageError(
+                "--resume takes no recipe, --set, --groups or --out: the run has them."
+            )
         chosen, recorded = resumed_recipe(resume)
         source, folder = source or recorded, resume
     else:
@@ -71,8 +77,9 @@ def train(
     click.echo(f"reading {source}", err=True)
     dataset = open_dataset(source, label_order=label_order)
     predictor = run(
-        chosen, dataset, folder, resume=resume is not None, accelerator=accelerator,
-        devices=devices, progress=show_training(),
+        chosen, dataset, folder, resume=resume is not None,
+        groups=read_groups(dataset, groups) if groups else None,
+        accelerator=accelerator, devices=devices, progress=show_training(),
     )  # fmt: skip
     results = predictor.contract.results
     click.echo(

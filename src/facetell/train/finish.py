@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facetell.contract import Contract
 from facetell.datasets import open_dataset
 from facetell.datasets.fingerprint import fingerprint
+from facetell.datasets.groups import read_groups, write_groups
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
@@ -28,13 +29,19 @@ from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = [
+    "GROUPS",
     "count_multiply_adds",
     "finish",
     "fit_scale",
     "held_out_faces",
     "make_contract",
     "refit_run",
+    "run_groups",
+    "split_for",
 ]
+
+#: File in a run's folder, there if the user said which faces must share a side.
+GROUPS = "groups.csv"
 
 
 def finish(
@@ -106,6 +113,24 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
     )
 
 
+def run_groups(run: Path, dataset: Dataset) -> NDArray[np.int64] | None:
+    """(N,) what the run was told to keep together, None if it was told nothing."""
+    return read_groups(dataset, run / GROUPS) if (run / GROUPS).exists() else None
+
+
+def split_for(
+    recipe: Recipe,
+    dataset: Dataset,
+    groups: NDArray[np.int64] | None,
+    search: Callable[[str, float], None] | None = None,
+) -> Split:
+    """The sides that a recipe trains on and chooses by."""
+    return split(
+        dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold,
+        groups=groups, progress=search,
+    )  # fmt: skip
+
+
 def refit_run(
     run: Path,
     folder: Path,
@@ -137,10 +162,13 @@ def refit_run(
     about = json.loads((run / "run.json").read_text())
     if dataset is None:
         dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    parts = split(dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold)
+    together = run_groups(run, dataset)
+    parts = split_for(recipe, dataset, together)
+    folder.mkdir(parents=True, exist_ok=True)
+    if together is not None:
+        write_groups(dataset, together, folder / GROUPS, overwrite=True)
     dataset = parts.dataset
     contract = make_contract(recipe, dataset, parts)
-    folder.mkdir(parents=True, exist_ok=True)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
@@ -158,8 +186,7 @@ def held_out_faces(
     assert predictor.recipe is not None
     about = json.loads((run / "run.json").read_text())
     dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    chosen = predictor.recipe
-    parts = split(dataset, chosen.data.protocol, seed=chosen.train.seed, fold=chosen.data.fold)
+    parts = split_for(predictor.recipe, dataset, run_groups(run, dataset))
     rows = parts.validation[:: max(1, len(parts.validation) // count)][:count]
     contract = predictor.contract
     return parts.dataset.faces(rows, face_px=contract.face_px, channels=contract.channels)

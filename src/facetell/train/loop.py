@@ -2,6 +2,7 @@
 
 A run folder holds:
     run.json            resolved recipe, versions, seed, data fingerprint, split
+    groups.csv          what must share a side, where the user said so
     last.safetensors    weights, averaged weights, optimiser, history: what --resume needs
     best.safetensors    averaged weights of the epoch that was best on validation
     metrics.csv         one line per epoch
@@ -33,8 +34,9 @@ from tensorboardX import SummaryWriter
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.groups import write_groups
 from facetell.datasets.sample import Dataset
-from facetell.datasets.splits import oversample, split
+from facetell.datasets.splits import oversample
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.files import write_atomically
@@ -49,7 +51,7 @@ from facetell.train.checkpoint import (
     restore_optimiser,
     save_checkpoint,
 )
-from facetell.train.finish import finish, make_contract
+from facetell.train.finish import GROUPS, finish, make_contract, run_groups, split_for
 from facetell.train.predictor import TorchPredictor
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
@@ -79,6 +81,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
     progress: Progress | None = None,
@@ -90,6 +93,8 @@ def train(
         dataset: faces with labels; split by `recipe.data.protocol`.
         folder: the run folder; new, or with `resume` an interrupted run of this recipe.
         resume: continue after the last finished epoch.
+        groups: (N,) equal for faces that must share a side, in place of subjects and
+            near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
         progress: called after each step and epoch.
 
@@ -108,10 +113,9 @@ def train(
     if not fabric.is_global_zero:
         progress = Progress()
     torch.manual_seed(recipe.train.seed)
-    parts = split(
-        dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold,
-        progress=progress.search,
-    )  # fmt: skip
+    whole = dataset
+    together = run_groups(folder, whole) if resume else groups
+    parts = split_for(recipe, whole, together, progress.search)
     dataset = parts.dataset
     if not len(parts.validation):
         raise TrainingError(
@@ -120,7 +124,7 @@ def train(
         )
     contract = make_contract(recipe, dataset, parts)
     if fabric.is_global_zero:
-        _open_folder(folder, recipe, contract, dataset, resume=resume)
+        _open_folder(folder, recipe, contract, whole, together, resume=resume)
     side = parts.train
     if recipe.data.oversample:
         side = oversample(side, seed=recipe.train.seed)
@@ -297,7 +301,13 @@ def _epoch_seed(*numbers: int) -> int:
 
 
 def _open_folder(
-    folder: Path, recipe: Recipe, contract: Contract, dataset: Dataset, *, resume: bool
+    folder: Path,
+    recipe: Recipe,
+    contract: Contract,
+    dataset: Dataset,
+    groups: NDArray[np.int64] | None,
+    *,
+    resume: bool,
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -314,6 +324,8 @@ def _open_folder(
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
+    if groups is not None:
+        write_groups(dataset, groups, folder / GROUPS, overwrite=True)
     about = {
         "recipe": recipe.to_dict(),
         "seed": recipe.train.seed,
