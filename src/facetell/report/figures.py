@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "data_uri",
     "interval_bars",
     "interval_line",
+    "leak_bars",
     "looked_at",
     "reliability_diagram",
     "selective_diagram",
@@ -127,6 +129,41 @@ def interval_bars(rows: list[tuple[str, Measure]], mark: float | None = None) ->
         parts.append(tag("path", d=f"M{x:.1f} {top}V{bottom}", class_="diagonal"))
     title = "Shares with their 95 % intervals; the numbers are in the table"
     return _svg(bottom + 20, *parts, title=title)
+
+
+def leak_bars(
+    groups: Sequence[tuple[str, Sequence[tuple[str, Measure, bool]]]], mark: float, mark_name: str
+) -> Markup:
+    """Bars under a heading for each group; those that a leak lifts are set off.
+
+    Args:
+        groups: heading, and for each bar its name, its share 0-1 and whether copies lift it.
+        mark: a share to compare with, dashed.
+        mark_name: what is written at it.
+    """
+    left, top, step = 4, 22, 34
+    scale = 318
+    x = left + scale * mark
+    parts: list[Markup] = [_text(x, 10, mark_name, class_="axis end")]
+    y = top
+    for heading, bars in groups:
+        parts.append(_text(left, y + 13, heading, class_="heading"))
+        y += 24
+        for name, measure, is_leaky in bars:
+            kind = "bar leak" if is_leaky else "bar"
+            parts += [
+                _text(left, y + 10, name, class_="axis"),
+                tag("rect", x=left, y=y + 14, width=scale * measure.value, height=12, class_=kind),
+                _whisker(measure, y + 20, scale, left),
+                _text(WIDTH - 2, y + 25, f"{100 * measure.value:.1f}", class_="end number"),
+            ]
+            y += step
+        y += 8
+    parts.append(tag("path", d=f"M{x:.1f} 14V{y - 8}", class_="diagonal"))
+    title = (
+        "Shares with their 95 % intervals, with and without copies; the numbers are in the table"
+    )
+    return _svg(y, *parts, title=title)
 
 
 def _plot(x_name: str, y_name: str, *marks: object, title: str) -> Markup:
