@@ -125,3 +125,9 @@ def test_a_report_that_is_there_is_not_overwritten(found, tmp_path):
     with pytest.raises(InputError, match="--force"):
         write_reproduction(found, path)
     assert write_reproduction(found, path, overwrite=True) == path
+
+
+def test_the_page_can_be_made_anew_from_the_numbers(found):
+    again = Reproduction.from_json(found.to_json())
+    assert again == found
+    assert reproduction_page(again) == reproduction_page(found)

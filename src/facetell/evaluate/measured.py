@@ -118,3 +118,10 @@ class Reproduction:
     def to_json(self) -> str:
         """Every number and fact as JSON text."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Reproduction:
+        """The inverse of `to_json`: a report can be made anew without measuring anew."""
+        values = json.loads(text)
+        measured = tuple(Measured.from_dict(row) for row in values["measured"])
+        return cls(**{**values, "measured": measured})
