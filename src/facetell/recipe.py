@@ -25,6 +25,7 @@ __all__ = [
     "AugmentOptions",
     "DataOptions",
     "ModelOptions",
+    "Protocol",
     "Recipe",
     "SvmOptions",
     "TrainOptions",
@@ -36,6 +37,11 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+#: How training, validation and judged faces are kept apart; `datasets.splits` does it.
+Protocol = Literal[
+    "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
+]
 
 
 def _option(default: Any, help: str, check: Callable[[Any], bool] = lambda _: True) -> Any:
@@ -174,9 +180,9 @@ class SvmOptions:
 class DataOptions:
     """Which faces are trained on."""
 
-    protocol: Literal[
-        "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
-    ] = _option("official", "how training and validation faces are kept apart")
+    protocol: Protocol = _option(  # noqa: RUF009 (of our own type it forgets what _option is)
+        "official", "how training and validation faces are kept apart"
+    )
     fold: int = _option(0, "leave-one-subject-out: which subject judges", _not_negative)
     oversample: bool = _option(
         False, "repeat training faces until all classes are as large as the largest"

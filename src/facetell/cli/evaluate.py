@@ -6,11 +6,12 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from facetell.cli.options import check_targets, label_order_option
+from facetell.recipe import Protocol
 
 if TYPE_CHECKING:
     from facetell.predictor import Predictor
@@ -29,9 +30,7 @@ Example:
 @label_order_option
 @click.option(
     "--protocol",
-    type=click.Choice(
-        ["official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"]
-    ),
+    type=click.Choice(get_args(Protocol)),
     default="official",
     show_default=True,
     help="How training, validation and test faces are kept apart.",

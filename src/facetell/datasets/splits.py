@@ -8,22 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, InputError
+from facetell.recipe import Protocol
 
 __all__ = [
     "Protocol", "Split", "TrainSide", "copies_across_sides", "leak", "oversample",
     "split", "subjects",
 ]  # fmt: skip
 
-Protocol = Literal[
-    "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
-]
 Progress = Callable[[str, float], None]
 
 _SIDES = ("train", "validation", "test")
