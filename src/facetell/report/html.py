@@ -14,7 +14,7 @@ from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_v
 from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import figures, straighten, text
 from facetell.report.markup import Markup, tag
-from facetell.report.page import page, section, table
+from facetell.report.page import confusion_table, page, section, table
 
 __all__ = ["report_page", "write_report"]
 
@@ -155,22 +155,15 @@ def _confusion(evaluation: Evaluation, order: list[int]) -> Markup:
     names = [evaluation.labels[k] for k in order]
     counts = np.array(evaluation.confusion, np.int64)[np.ix_(order, order)]
     caption = "Rows: the label. Columns: the answer. Percent of the row, with counts below."
-    head = [tag("th", tag("span", name), scope="col") for name in names]
-    corner = tag("th", tag("span", "label", class_="hidden"), scope="col")
-    rows = [
-        tag("tr", tag("th", name, scope="row"), *_confusion_cells(counts[row], row))
-        for row, name in enumerate(names)
-    ]
-    cells = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", corner, *head)),
-        tag("tbody", *rows),
-        class_="confusion",
-    )
+    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+
+    def show(row: int, column: int) -> list[Markup]:
+        count = tag("small", f"{counts[row, column]:,}")
+        return [tag("b", f"{shares[row, column]:.0f}"), count]
+
     return section(
         "What is taken for what",
-        tag("div", cells, class_="wide"),
+        confusion_table(caption, names, shares.tolist(), show),
         tag("p", _commonest(counts, names), class_="soft", style="margin-top:.8rem"),
     )
 
@@ -186,16 +179,6 @@ def _commonest(counts: NDArray[np.int64], names: list[str], n: int = 3) -> str:
         if shares[row, column] > 0
     ]
     return f"Largest confusions: {', '.join(words)}." if words else "No face was confused."
-
-
-def _confusion_cells(counts: NDArray[np.int64], row: int) -> list[Markup]:
-    cells = []
-    for column, count in enumerate(counts.tolist()):
-        share = 100 * count / max(int(counts.sum()), 1)
-        content = (tag("b", f"{share:.0f}"), tag("small", f"{count:,}"))
-        style = f"--shade:{10 * share**0.5:.0f}"  # the root shows small confusions, too
-        cells.append(tag("td", *content, class_="hit" if row == column else None, style=style))
-    return cells
 
 
 def _classes(evaluation: Evaluation, order: list[int]) -> Markup:

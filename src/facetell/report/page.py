@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from importlib import resources
 
 from facetell.report.markup import Markup, tag
 
-__all__ = ["footer", "page", "section", "table"]
+__all__ = ["confusion_table", "footer", "page", "section", "table"]
 
 
 def page(title: str, header: Markup, *sections: Markup | None) -> str:
@@ -63,3 +64,42 @@ def table(caption: str, head: list[str], rows: list[list[object]], **attributes:
         **attributes,
     )
     return tag("div", inner, class_="wide", tabindex=0, role="region", aria_label=caption)
+
+
+def confusion_table(
+    caption: str,
+    names: Sequence[str],
+    shares: Sequence[Sequence[float]],
+    show: Callable[[int, int], Sequence[Markup]],
+) -> Markup:
+    """Rows the label, columns the answer, the darker the larger the share.
+
+    Args:
+        caption: what the numbers are.
+        names: the K emotions.
+        shares: (K, K) percent of the row.
+        show: what is in the cell of this row and column.
+    """
+    head = [tag("th", tag("span", name), scope="col") for name in names]
+    corner = tag("th", tag("span", "label", class_="hidden"), scope="col")
+    rows = []
+    for row, name in enumerate(names):
+        cells = [
+            tag(
+                "td",
+                *show(row, column),
+                class_="hit" if row == column else None,
+                # The root shows small confusions, too.
+                style=f"--shade:{10 * max(share, 0) ** 0.5:.0f}",
+            )
+            for column, share in enumerate(shares[row])
+        ]
+        rows.append(tag("tr", tag("th", name, scope="row"), *cells))
+    inner = tag(
+        "table",
+        tag("caption", caption),
+        tag("thead", tag("tr", corner, *head)),
+        tag("tbody", *rows),
+        class_="confusion",
+    )
+    return tag("div", inner, class_="wide")

@@ -16,7 +16,7 @@ from facetell.files import refuse_overwriting, write_atomically
 from facetell.labels import PAPER_ORDER
 from facetell.report import figures, text
 from facetell.report.markup import Markup, join, tag
-from facetell.report.page import page, section, table
+from facetell.report.page import confusion_table, page, section, table
 
 __all__ = ["reproduction_page", "write_reproduction"]
 
@@ -134,32 +134,10 @@ def _printed_and_ours(found: Reproduction, dataset: str) -> Markup:
 
 
 def _matrix(shares: NDArray[np.float64], caption: str) -> Markup:
-    head = [tag("th", tag("span", name), scope="col") for name in PAPER_ORDER]
-    corner = tag("th", tag("span", "label", class_="hidden"), scope="col")
-    rows = [
-        tag("tr", tag("th", name, scope="row"), *_cells(shares[row], row))
-        for row, name in enumerate(PAPER_ORDER)
-    ]
-    cells = tag(
-        "table",
-        tag("caption", caption),
-        tag("thead", tag("tr", corner, *head)),
-        tag("tbody", *rows),
-        class_="confusion",
-    )
-    return tag("div", cells, class_="wide")
+    def show(row: int, column: int) -> list[Markup]:
+        return [tag("b", f"{shares[row, column]:.1f}")]
 
-
-def _cells(shares: NDArray[np.float64], row: int) -> list[Markup]:
-    return [
-        tag(
-            "td",
-            tag("b", f"{share:.1f}"),
-            class_="hit" if row == column else None,
-            style=f"--shade:{10 * max(share, 0) ** 0.5:.0f}",
-        )
-        for column, share in enumerate(shares.tolist())
-    ]
+    return confusion_table(caption, PAPER_ORDER, shares.tolist(), show)
 
 
 def _emotic(found: Reproduction) -> Markup | None:
