@@ -72,7 +72,7 @@ def _face_fields(face: Any, number: int) -> Row:
         "person": getattr(face, "person", None),  # clips only
         **dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box_xyxy), strict=True)),
         "label": face.label,
-        "score": max(face.scores.values()),
+        "score": face.scores[face.label],
         "margin": face.margin,
         **{f"score_{label}": score for label, score in face.scores.items()},
         "detector_score": face.detector_score,

@@ -164,7 +164,7 @@ def test_what_is_no_clip_is_refused_in_words(tmp_path, kind, message):
     with pytest.raises(ClipError, match=message) as caught:
         read(path)
     assert str(path) in str(caught.value)
-    assert "expected a clip (MP4, MOV, MKV, WebM, AVI, GIF)" in str(caught.value)
+    assert str(caught.value).count("expected a clip (MP4, MOV, MKV, WebM, AVI, GIF)") == 1
 
 
 def test_sound_alone_is_no_clip(tmp_path):

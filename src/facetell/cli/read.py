@@ -22,10 +22,16 @@ _FEW = 4  # up to so many photos need no progress bar
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=Path)
+@click.argument("photos", metavar="PHOTO|CLIP...", nargs=-1, required=True, type=Path)
 @click.option("--model", default="compact", show_default=True, help="Bundled name, or a path.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per photo and line.")
-@click.option("--annotate", metavar="DIR", type=Path, help="Write annotated copies into DIR.")
+@click.option(
+    "--annotate",
+    metavar="OUT",
+    type=Path,
+    help="Write annotated copies: into the folder OUT, or of a clip as OUT (.mp4, .webm, ...).",
+)
+@click.option("--plot", metavar="OUT", type=Path, help="Draw a clip's emotions over time (.png).")
 @click.option(
     "--detector",
     type=click.Choice(["centerface", "none"]),
@@ -37,9 +43,8 @@ _FEW = 4  # up to so many photos need no progress bar
     "--detect-side",
     metavar="PX",
     type=click.IntRange(64, 8192),
-    default=1280,
-    show_default=True,
-    help="Longer side at which photos are searched: larger finds smaller faces, slower.",
+    help="Longer side searched for faces: larger finds smaller ones, slower. Default: 1280; "
+    "for clips half of theirs, 640 to 1280.",
 )
 @click.option(
     "--min-score",
@@ -56,28 +61,55 @@ def read(
     model: str,
     as_json: bool,
     annotate: Path | None,
+    plot: Path | None,
     detector: Literal["centerface", "none"],
-    detect_side: int,
+    detect_side: int | None,
     min_score: float,
     threads: int | None,
     force: bool,
 ) -> None:
-    """Read the emotions of the faces in photos.
+    """Read the emotions of the faces in photos, or in a clip.
 
     A folder stands for all images in it. Prints number, box (x1,y1 to x2,y2 in px), label,
     score (0-1) and margin (lead over the second) of each face, largest first. A photo without
     a face is an answer; one that cannot be read is named on stderr, the others are read, and
     the exit status is 1.
 
+    A clip (MP4, MOV, MKV, WebM, AVI, GIF) is read alone: people are numbered and followed, and
+    the table says who was seen when. camera:0 and the address of a stream (rtsp, http, ...) are
+    read live, until Ctrl-C; an address is opened only because you typed it.
+
     \b
     Examples:
       facetell read photo.jpg
       facetell read --json holiday/ > faces.jsonl
       facetell read --annotate out/ photo.jpg
+      facetell read clip.mp4 --annotate faces.mp4 --plot emotions.png
+      facetell read camera:0 --json
     """
+    from facetell.cli.clip import ClipOptions, clip_among, read_one_clip
     from facetell.images import find_images
     from facetell.runtime.analyzer import Analyzer
 
+    clip = clip_among(photos)
+    if clip is not None:
+        read_one_clip(
+            clip,
+            ClipOptions(
+                model=_model_path(model),
+                detector=detector,
+                detect_side=detect_side,
+                min_score=min_score,
+                threads=threads,
+                as_json=as_json,
+                annotate=annotate,
+                plot=plot,
+                force=force,
+            ),
+        )
+        return
+    if plot is not None:
+        raise click.UsageError("--plot draws a clip over time; these are photos.")
     files = list(find_images(photos))
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
@@ -85,7 +117,7 @@ def read(
     analyzer = Analyzer(
         _model_path(model),
         detector=detector,
-        detect_side=detect_side,
+        detect_side=detect_side or 1280,
         min_score=min_score,
         threads=threads,
     )

@@ -110,6 +110,8 @@ def open_clip(source: str | Path, *, max_pixels: int = 40_000_000) -> Clip:
             # An absolute path behind "file:" cannot be mistaken for another protocol.
             options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
             container = av.open(f"file:{Path(name).absolute()}", options=options)
+    except ClipError:
+        raise
     except (av.FFmpegError, OSError, ValueError) as error:
         raise ClipError(f"{name}: {_EXPECTED}, {_why_not_open(name, error)}", path=name) from error
     try:
@@ -166,7 +168,7 @@ class Clip:
 
     Attributes:
         source: the path, camera or address.
-        size_wh: width and height as shown, px.
+        size_wh: width and height as stored, before turning, px.
         duration_s: as the file declares it; None where it does not.
         rate: frames a second on average, as declared; None where unknown. Not for computing
             times: frames carry their own.
@@ -238,6 +240,19 @@ class Clip:
                 path=self.source,
             )
         self._judge_end()
+
+    def check_whole(self) -> None:
+        """Raise what `damage` says, once the frames are out.
+
+        Raises:
+            ClipError: the clip is broken.
+        """
+        if self.damage:
+            raise ClipError(
+                f"{self.source}: expected a whole clip, got a damaged one ({self.damage}). "
+                "The frames before were read; copy the file again for the rest.",
+                path=self.source,
+            )
 
     def close(self) -> None:
         """Let go of the file, camera or connection."""

@@ -153,9 +153,9 @@ class ClipWriter:
         for sound in self._sounds:
             sound.close()
         self._sounds = []
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        container, self._container = self._container, None
+        if container is not None:
+            container.close()
 
 
 def check_target(path: Path, *, force: bool) -> None:
