@@ -28,9 +28,14 @@ _LARGER = 1.3  # a portrait is taken anew from a face that much larger
 _SHOWN = 24  # people in a picture; the others are counted
 _WIDTH, _LEFT, _RIGHT = 1400, 170, 30  # px
 _BAND, _RIBBON, _GAP = 116, 28, 26
-_TOP, _BOTTOM = 96, 64
+_TOP, _BOTTOM = 96, 92
 _WHITE, _INK, _FAINT, _ABSENT = (255, 255, 255), (30, 30, 34), (120, 120, 128), (243, 243, 245)
 _TICKS_S = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+
+_CAPTION = (
+    "A colour's height is the emotion's score; the ribbon below names the label. Blank: out of "
+    "sight. Scores say how a face looks, not what the person feels."
+)
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -204,6 +209,7 @@ def draw_timeline(timeline: Timeline, *, title: str = "") -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(picture)
     _draw_head(draw, timeline, len(people), title)
     _draw_axis(draw, timeline.end_s, _TOP, height - _BOTTOM - _GAP)
+    draw.text((_LEFT, height - 34), _CAPTION, fill=_FAINT, font=_font(16), anchor="lm")
     for row, person in enumerate(people):
         _draw_person(picture, draw, timeline, person, _TOP + row * each)
     if not people:
