@@ -30,7 +30,7 @@ WRITABLE: dict[str, tuple[str, str, str, int, str | None]] = {
     ".gif": ("gif", "gif", "rgb8", 100, None),
 }
 _OPTIONS = {
-    "libx264": {"preset": "veryfast", "crf": "20"},
+    "libx264": {"preset": "superfast", "crf": "20"},
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0"},
     "gif": {},
 }
