@@ -264,11 +264,11 @@ def _place(
     placed = np.empty((0, 4))
     for (width, height), face, corner in zip_longest(sizes, faces, kept):
         spots = _spots(face, width, height, size_wh, gap)
-        costs = _costs(spots, face, placed, np.array(faces))
         if corner is not None:
             low = np.clip(corner, 0, np.maximum(np.array(size_wh) - (width, height), 0))
             spots = np.vstack([spots, np.hstack([low, low + np.array([width, height])])])
-            costs = _costs(spots, face, placed, np.array(faces))
+        costs = _costs(spots, face, placed, np.array(faces))
+        if corner is not None:
             costs[-1] -= _STAYS
         best = spots[np.argmin(costs)]
         placed = np.vstack([placed, best])
