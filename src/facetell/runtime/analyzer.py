@@ -71,11 +71,6 @@ class Analyzer:
         if isinstance(model, (str, Path)):
             model = load(model, threads=threads, flip=flip)
         self.model: Predictor = model
-        if self.contract.window != 1:
-            raise InputError(
-                f"photos need a model for stills, got {self.contract.name}, which reads "
-                f"{self.contract.window} frames at a time. Choose another model."
-            )
         self.detector = make_detector(detector, side=detect_side, threads=threads)
         self.min_score = min_score
         self._detecting = threading.Lock()  # other people's detectors may not be thread-safe
@@ -93,7 +88,9 @@ class Analyzer:
 
         Raises:
             ImageError: the image cannot be read.
+            InputError: the model reads windows of frames, not stills.
         """
+        self._check_reads_stills()
         prepared = self._find(source)
         return next(self._score([prepared]))
 
@@ -112,9 +109,25 @@ class Analyzer:
         Args:
             sources: paths, bytes or arrays; a folder stands for all images in it, sorted.
             progress: called with the number of images done, each time it grows.
+
+        Raises:
+            InputError: the model reads windows of frames, not stills.
         """
-        if isinstance(sources, (str, Path)):
-            sources = [sources]
+        self._check_reads_stills()
+        return self._read_many([sources] if isinstance(sources, (str, Path)) else sources, progress)
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """Where the faces of an RGB image are, largest first; for any number of threads.
+
+        Args:
+            image: (H, W, 3) uint8.
+        """
+        with self._detecting:
+            return self.detector.detect(image)
+
+    def _read_many(
+        self, sources: Iterable[Source], progress: Callable[[int], None] | None
+    ) -> Iterator[Reading]:
         done = 0
         for batch in self._batches(self._prepare_ahead(_each_image(sources))):
             for reading in self._score(batch):
@@ -123,6 +136,13 @@ class Analyzer:
                     progress(done)
                 yield reading
 
+    def _check_reads_stills(self) -> None:
+        if self.contract.window != 1:
+            raise InputError(
+                f"photos need a model for stills, got {self.contract.name}, which reads "
+                f"{self.contract.window} frames at a time. Choose another model, or read a clip."
+            )
+
     def _find(self, source: Source) -> _Prepared:
         image = read_image(source)
         size_wh = (image.shape[1], image.shape[0])
@@ -130,8 +150,7 @@ class Analyzer:
         if isinstance(self.detector, WholeImage):
             crops = whole_face(image, self.contract.face_px)[None]
             return _Prepared(reading=reading, detections=self.detector.detect(image), crops=crops)
-        with self._detecting:
-            detections = self.detector.detect(image)
+        detections = self.detect(image)
         crops = crop_faces(image, detections, self.contract)
         return _Prepared(reading=reading, detections=detections, crops=crops)
 
