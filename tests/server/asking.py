@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -79,6 +81,13 @@ def encoded(image: np.ndarray) -> bytes:
     return out.getvalue()
 
 
+async def until(holds: Callable[[], Any]) -> None:
+    """Waits for a condition, 20 s at most."""
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
 def with_client(
     app: Any, use: Callable[[httpx.AsyncClient], Awaitable[Any]], *, host: str = "localhost"
 ) -> Any:
@@ -106,3 +115,43 @@ def post_parts(app: Any, *images: bytes, names: list[str] | None = None, **reque
     names = names or [f"{i}.png" for i in range(len(images))]
     files = [("image", (n, data)) for n, data in zip(names, images, strict=True)]
     return ask(app, "POST", "/v1/read", files=files, **request)
+
+
+class Talk:
+    """The client's end of a WebSocket to an app in this process."""
+
+    def __init__(self) -> None:
+        self.to_app: asyncio.Queue[Any] = asyncio.Queue()
+        self.from_app: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def next(self) -> Any:
+        async with asyncio.timeout(20):
+            return await self.from_app.get()
+
+    async def send(self, **content: Any) -> None:
+        await self.to_app.put({"type": "websocket.receive", **content})
+
+    async def reading(self) -> dict[str, Any]:
+        message = await self.next()
+        assert message["type"] == "websocket.send", message
+        return json.loads(message["text"])
+
+
+@asynccontextmanager
+async def talking(app: Any, **headers: str) -> AsyncIterator[Talk]:
+    """A handshake is on its way; at the end the client is gone and the app is done."""
+    talk = Talk()
+    sent = {"host": "localhost", **headers}
+    scope = {
+        "type": "websocket", "path": "/v1/live", "query_string": b"", "subprotocols": [],
+        "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
+        "extensions": {"websocket.http.response": {}}, "app": app,
+    }  # fmt: skip
+    await talk.to_app.put({"type": "websocket.connect"})
+    serving = asyncio.create_task(app(scope, talk.to_app.get, talk.from_app.put))
+    try:
+        yield talk
+    finally:
+        await talk.to_app.put({"type": "websocket.disconnect", "code": 1000})
+        async with asyncio.timeout(20):
+            await serving

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from asking import make_analyzer, make_app, png, with_client
+from asking import make_analyzer, make_app, png, until, with_client
 
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.session import BATCH
@@ -17,12 +17,6 @@ from facetell.server.uploads import Upload
 
 def uploads(count: int, faces: int = 1) -> list[Upload]:
     return [Upload(str(i), png(i, faces)) for i in range(count)]
-
-
-async def until(holds):
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 def test_requests_that_wait_for_the_model_share_its_next_call():

@@ -8,7 +8,7 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-from asking import ask, make_analyzer, make_app, png, post_parts, post_raw, with_client
+from asking import ask, make_analyzer, make_app, png, post_parts, post_raw, until, with_client
 
 from facetell.errors import InputError
 from facetell.server.settings import Settings
@@ -22,12 +22,6 @@ async def in_pieces(pieces, *, seen=None, pause_s=0.0):
             seen.append(len(piece))
         await asyncio.sleep(pause_s)
         yield piece
-
-
-async def until(holds):
-    async with asyncio.timeout(20):
-        while not holds():
-            await asyncio.sleep(0.005)
 
 
 def counted(app, name):

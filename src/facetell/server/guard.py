@@ -106,6 +106,7 @@ class _Answer:
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status = 0
+        self.is_closed = False
 
     async def send(self, message: Message) -> None:
         if message["type"] in ("http.response.start", "websocket.http.response.start"):
@@ -115,13 +116,16 @@ class _Answer:
                 headers.setdefault(name, value)
         elif message["type"] == "websocket.accept":
             self.status = 101
+        self.is_closed = self.is_closed or message["type"] == "websocket.close"
         await self._send(message)
 
 
 async def _answer_problem(
     answer: _Answer, status: int, text: str, scope: Scope, receive: Receive
 ) -> None:
-    if answer.status:  # half an answer is out already; the connection ends here
+    if answer.status:  # its beginning is out already
+        if scope["type"] == "websocket" and not answer.is_closed:
+            await answer.send({"type": "websocket.close", "code": 1011, "reason": ""})
         return
     response: JSONResponse = problem_response(status, text)
     if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
