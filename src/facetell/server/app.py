@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fastapi import FastAPI, Request, WebSocket
+from fastapi import FastAPI, Request, Security, WebSocket, params
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.security import APIKeyHeader, HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
@@ -231,8 +232,10 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
     async def serve_live(socket: WebSocket) -> None:
         await service.live.serve(socket)
 
+    keys = _describe_keys(service.settings)
     app.add_api_route(
         "/v1/read", service.read, methods=["POST"], operation_id="read",
+        dependencies=keys,
         summary="Read the faces in one or several images.",
         openapi_extra={"requestBody": _BODY},
         responses={
@@ -242,6 +245,7 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
     )  # fmt: skip
     app.add_api_route(
         "/v1/models", service.list_models, methods=["GET"], operation_id="list_models",
+        dependencies=keys,
         summary="The models that answer here.",
         responses={200: {"model": Models, "description": "One model."}, **_problems(service, 421)},
     )  # fmt: skip
@@ -255,6 +259,7 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
     )  # fmt: skip
     app.add_api_route(
         "/metrics", service.tell_metrics, methods=["GET"], operation_id="tell_metrics",
+        dependencies=keys,
         summary="What the server counted.", response_class=Response,
         responses={
             200: {"content": {"text/plain": {"schema": {"type": "string"}}},
@@ -264,6 +269,14 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
     )  # fmt: skip
     app.add_api_route("/docs", show_operations, methods=["GET"], include_in_schema=False)
     app.add_api_websocket_route("/v1/live", serve_live)
+
+
+def _describe_keys(settings: Settings) -> list[params.Depends]:
+    """Tells the description how keys are sent; it is the guard that checks them."""
+    if settings.api_key is None:
+        return []
+    schemes = HTTPBearer(auto_error=False), APIKeyHeader(name="X-API-Key", auto_error=False)
+    return [Security(scheme) for scheme in schemes]
 
 
 _MEANING = {

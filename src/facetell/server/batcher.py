@@ -53,8 +53,7 @@ class Batcher:
         self._analyzer = analyzer
         self._settings = settings
         self._on_batch = on_batch
-        self._finders = ThreadPoolExecutor(settings.workers, "facetell-find")
-        self._scorer = ThreadPoolExecutor(1, "facetell-score")
+        self._open()
         self._ready: deque[tuple[Prepared, asyncio.Future[Reading]]] = deque()
         self._scoring = False
         self._tasks: set[asyncio.Task[Any]] = set()  # the loop itself keeps weak ones only
@@ -87,9 +86,14 @@ class Batcher:
         return await asyncio.shield(self._start(self._admitted(work)))
 
     def close(self) -> None:
-        """Start nothing more; what runs in a thread runs to its end."""
+        """Start nothing of what waits; what runs in a thread runs to its end."""
         self._finders.shutdown(wait=False, cancel_futures=True)
         self._scorer.shutdown(wait=False, cancel_futures=True)
+        self._open()  # an app may be started again; threads are made when they are needed
+
+    def _open(self) -> None:
+        self._finders = ThreadPoolExecutor(self._settings.workers, "facetell-find")
+        self._scorer = ThreadPoolExecutor(1, "facetell-score")
 
     def _check_room(self, images: int) -> None:
         if self.images + images > self._settings.max_queue_images:
