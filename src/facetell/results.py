@@ -32,12 +32,14 @@ class Face:
 
     Attributes:
         box_xyxy: corners in pixels of the original image, second corner exclusive.
-        label: the emotion with the highest score.
+        label: the emotion with the highest score; in a clip the steady one, which for moments may
+            be another.
         scores: every emotion's score, 0-1, sum 1.
         margins: every emotion's SVM margin, unbounded; above 0 means "looks like it".
         margin: distance between the highest and the second highest score, 0-1.
         detector_score: 0-1; 1.0 when the image was given as a face.
         landmarks_xy: five points, px, or empty.
+        person: number of the person in a clip, from 1; None in a photo.
     """
 
     box_xyxy: Box
@@ -47,6 +49,7 @@ class Face:
     margin: float
     detector_score: float = 1.0
     landmarks_xy: tuple[tuple[float, float], ...] = ()
+    person: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -58,6 +61,7 @@ class Face:
             "margin": self.margin,
             "detector_score": self.detector_score,
             "landmarks_xy": [list(point) for point in self.landmarks_xy],
+            "person": self.person,
         }
 
     @classmethod
@@ -70,14 +74,15 @@ class Face:
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What was read from one image.
+    """What was read from one image, or from one frame of a clip.
 
     Attributes:
-        source: path or name of the image, "" for arrays.
+        source: path or name of the image or clip, "" for arrays.
         size_wh: width and height after the EXIF orientation was applied, px; (0, 0) on error.
         faces: all faces, largest first; empty when there is none.
         model: name of the model that scored them.
         error: why the image could not be read, or None.
+        time_s: when the frame is shown, seconds from the clip's start; None for a photo.
     """
 
     source: str
@@ -85,6 +90,7 @@ class Reading:
     faces: tuple[Face, ...]
     model: str
     error: str | None = None
+    time_s: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -94,6 +100,7 @@ class Reading:
             "faces": [face.to_dict() for face in self.faces],
             "model": self.model,
             "error": self.error,
+            "time_s": self.time_s,
         }
 
     @classmethod

@@ -181,14 +181,19 @@ def test_faces_below_min_score_are_left_out(tiny_model_path):
         assert len(analyzer.read(image).faces) == count
 
 
-def test_impossible_settings_are_refused(tiny_model_path, make_model, tmp_path):
+def test_impossible_settings_are_refused(tiny_model_path):
     with pytest.raises(InputError, match="min_score must be from 0 to 1, got 2"):
         Analyzer(tiny_model_path, min_score=2)
     with pytest.raises(InputError, match=r"detector must be 'centerface', 'none' .* got 'haar'"):
         Analyzer(tiny_model_path, detector="haar")
-    clip = make_model(tmp_path / "clip.onnx", window=3, theta=False)
+
+
+def test_photos_need_a_model_for_stills(make_model, tmp_path):
+    analyzer = Analyzer(make_model(tmp_path / "clip.onnx", window=3, theta=False), detector="none")
     with pytest.raises(InputError, match="photos need a model for stills, got clip"):
-        Analyzer(clip, detector="none")
+        analyzer.read(photo(1))
+    with pytest.raises(InputError, match="photos need a model for stills, got clip"):
+        analyzer.read_many([photo(1)])
 
 
 def test_read_is_an_analyzer_in_one_call(tiny_model_path, monkeypatch):

@@ -12,9 +12,10 @@ from PIL import Image
 
 pytest.importorskip("fastapi")
 
-from asking import make_app, photo, talking
+from asking import MeanModel, make_app, photo, talking
 
 from facetell.results import Reading
+from facetell.runtime.analyzer import Analyzer
 
 LIMIT = 20_000
 APP = make_app(max_body_bytes=LIMIT, max_pixels=10_000, max_faces=5, max_images=3)
@@ -125,7 +126,7 @@ def test_content_types_of_any_kind_are_read_or_refused(kind):
 @settings(EASY, max_examples=40)
 def test_frames_of_any_kind_are_answered(frames):
     async def run():
-        async with talking(APP) as talk:
+        async with talking(make_app(Analyzer(MeanModel(), detector="none"))) as talk:
             await talk.next()
             for frame in frames:
                 await talk.send(bytes=frame)

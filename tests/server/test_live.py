@@ -5,9 +5,16 @@ import pytest
 
 pytest.importorskip("fastapi")
 
-from asking import ask, make_analyzer, make_app, photo, png, talking, until
+from asking import MeanModel, ask, make_analyzer, make_app, photo, png, talking, until
+
+from facetell.runtime.analyzer import Analyzer
 
 KEY = "0123456789abcdef-secret"
+
+
+def make_whole() -> Analyzer:
+    """Each frame is a face: what the follower does with several is told in its own tests."""
+    return Analyzer(MeanModel(), detector="none")
 
 
 def metric(app, name):
@@ -16,41 +23,47 @@ def metric(app, name):
     return float(found[1]) if found else 0.0
 
 
-def test_each_frame_is_answered_with_its_reading_and_number():
-    analyzer = make_analyzer()
+def test_each_frame_is_answered_with_its_reading_its_number_and_its_time():
+    analyzer = make_whole()
     app = make_app(analyzer)
 
     async def run():
         async with talking(app) as talk:
             assert (await talk.next())["type"] == "websocket.accept"
             readings = []
-            for i in range(3):
-                await talk.send(bytes=png(i, faces=i))
+            for _ in range(3):
+                await talk.send(bytes=png(7))
                 readings.append(await talk.reading())
             return readings
 
-    for i, reading in enumerate(asyncio.run(run())):
-        alone = analyzer.read(photo(i, faces=i)).to_dict()
-        assert reading["source"] == f"frame {i + 1}"
-        assert reading["faces"] == alone["faces"]
+    readings = asyncio.run(run())
+    assert [reading["source"] for reading in readings] == ["frame 1", "frame 2", "frame 3"]
+    times = [reading["time_s"] for reading in readings]
+    assert times == sorted(times)
+    assert 0 <= times[0] < 0.1
+    alone = analyzer.read(photo(7)).to_dict()
+    for reading in readings:
+        (face,), (expected,) = reading["faces"], alone["faces"]
+        assert face["person"] == 1
+        assert face["scores"] == pytest.approx(expected["scores"], abs=1e-6)
         assert reading.keys() == alone.keys()
     assert metric(app, 'facetell_live_frames_total{outcome="read"}') == 3
 
 
 def test_late_frames_are_dropped_for_the_newest():
-    analyzer = make_analyzer()
+    analyzer = make_whole()
     app = make_app(analyzer)
-    analyzer.detector.open.clear()
+    analyzer.model.open.clear()
 
     async def run():
         async with talking(app) as talk:
             await talk.next()
             await talk.send(bytes=png(0))
-            await until(lambda: analyzer.detector.calls)
+            await until(lambda: analyzer.model.calls)
             for i in range(1, 6):
                 await talk.send(bytes=png(i))
             await until(talk.to_app.empty)
-            analyzer.detector.open.set()
+            analyzer.model.open.set()
             return [await talk.reading() for _ in range(2)]
 
     assert [reading["source"] for reading in asyncio.run(run())] == ["frame 1", "frame 6"]
@@ -59,7 +72,7 @@ def test_late_frames_are_dropped_for_the_newest():
 
 def test_a_broken_frame_says_why_and_the_next_is_read():
     async def run():
-        async with talking(make_app()) as talk:
+        async with talking(make_app(make_whole())) as talk:
             await talk.next()
             await talk.send(bytes=b"no image")
             broken = await talk.reading()

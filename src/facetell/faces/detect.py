@@ -8,6 +8,7 @@ face's height and width, and five landmarks. `centerface.LICENSE` says where the
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,6 +85,12 @@ class CenterFace:
         self.min_score = min_score
         self.max_overlap = max_overlap
         self._graph = open_graph(_WEIGHTS, threads=threads)
+
+    def at(self, side: int) -> CenterFace:
+        """The same network for images scaled to another size of the longer side, px."""
+        other = copy.copy(self)
+        other.side = side
+        return other
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
         """Faces in an RGB uint8 (H, W, 3) image, largest first.

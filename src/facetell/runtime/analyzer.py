@@ -77,11 +77,6 @@ class Analyzer:
         if isinstance(model, (str, Path)):
             model = load(model, threads=threads, flip=flip)
         self.model: Predictor = model
-        if self.contract.window != 1:
-            raise InputError(
-                f"photos need a model for stills, got {self.contract.name}, which reads "
-                f"{self.contract.window} frames at a time. Choose another model."
-            )
         self.detector = make_detector(detector, side=detect_side, threads=threads)
         self.min_score = min_score
         self._detecting = threading.Lock()  # other people's detectors may not be thread-safe
@@ -99,7 +94,9 @@ class Analyzer:
 
         Raises:
             ImageError: the image cannot be read.
+            InputError: the model reads windows of frames, not stills.
         """
+        self._check_reads_stills()
         return self.score([self.prepare(source)])[0]
 
     def read_many(
@@ -117,9 +114,25 @@ class Analyzer:
         Args:
             sources: paths, bytes or arrays; a folder stands for all images in it, sorted.
             progress: called with the number of images done, each time it grows.
+
+        Raises:
+            InputError: the model reads windows of frames, not stills.
         """
-        if isinstance(sources, (str, Path)):
-            sources = [sources]
+        self._check_reads_stills()
+        return self._read_many([sources] if isinstance(sources, (str, Path)) else sources, progress)
+
+    def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
+        """Where the faces of an RGB image are, largest first; for any number of threads.
+
+        Args:
+            image: (H, W, 3) uint8.
+        """
+        with self._detecting:
+            return self.detector.detect(image)
+
+    def _read_many(
+        self, sources: Iterable[Source], progress: Callable[[int], None] | None
+    ) -> Iterator[Reading]:
         done = 0
         for batch in self._batches(self._prepare_ahead(_each_image(sources))):
             for reading in self._score(batch):
@@ -127,6 +140,13 @@ class Analyzer:
                 if progress is not None:
                     progress(done)
                 yield reading
+
+    def _check_reads_stills(self) -> None:
+        if self.contract.window != 1:
+            raise InputError(
+                f"photos need a model for stills, got {self.contract.name}, which reads "
+                f"{self.contract.window} frames at a time. Choose another model, or read a clip."
+            )
 
     def prepare(
         self, source: Source, *, max_pixels: int = MAX_PIXELS, max_faces: int | None = None
@@ -150,8 +170,7 @@ class Analyzer:
         if isinstance(self.detector, WholeImage):
             crops = whole_face(image, self.contract.face_px)[None]
             return Prepared(reading=reading, detections=self.detector.detect(image), crops=crops)
-        with self._detecting:
-            detections = self.detector.detect(image)
+        detections = self.detect(image)
         _check_count(source, len(detections), max_faces)
         crops = crop_faces(image, detections, self.contract)
         return Prepared(reading=reading, detections=detections, crops=crops)

@@ -16,12 +16,13 @@ from starlette.exceptions import HTTPException
 
 import facetell
 from facetell.contract import Contract
+from facetell.errors import InputError
 from facetell.results import Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.server.batcher import Batcher
 from facetell.server.guard import Guard
 from facetell.server.listing import LISTING_POLICY, list_operations
-from facetell.server.live import Live, ReadFrame
+from facetell.server.live import Frame, Live, ReadFrame, follow
 from facetell.server.metrics import Metrics
 from facetell.server.refusal import Problem, Refused, problem_response
 from facetell.server.settings import Settings
@@ -105,8 +106,12 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
 
     Example:
         app = create_app(Analyzer("compact"), Settings(api_key=key))
+
+    Raises:
+        InputError: the model reads windows of frames, not stills.
     """
     settings = settings or Settings()
+    _check_reads_stills(analyzer.contract)
     service = _Service(analyzer, settings)
     app = FastAPI(
         title="facetell",
@@ -131,11 +136,20 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     return app
 
 
+def _check_reads_stills(contract: Contract) -> None:
+    if contract.window != 1:
+        raise InputError(
+            f"a server needs a model for stills, got {contract.name}, which reads "
+            f"{contract.window} frames at a time. Choose another model."
+        )
+
+
 class _Service:
     """What the routes share: one queue, one set of counters."""
 
     def __init__(self, analyzer: Analyzer, settings: Settings) -> None:
         self.settings = settings
+        self.analyzer = analyzer
         self.contract = analyzer.contract
         self.held = Held(settings.max_held_bytes)
         self.batcher = Batcher(analyzer, settings, on_batch=self._count_batch)
@@ -155,8 +169,10 @@ class _Service:
         self.metrics.batch_faces.observe(faces)
 
     def _frame_reader(self) -> ReadFrame:
-        async def read(frame: Upload) -> Reading:
-            return (await self.batcher.read([frame]))[0]
+        follower = follow(self.analyzer, self.settings.max_pixels)
+
+        async def read(frame: Frame) -> Reading:
+            return await self.batcher.run(lambda: follower(frame))
 
         return read
 

@@ -4,23 +4,64 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from facetell.errors import FacetellError
+from facetell.images import read_image
 from facetell.results import Reading
+from facetell.runtime.analyzer import Analyzer
+from facetell.runtime.follower import Follower
 from facetell.server.metrics import Metrics
 from facetell.server.refusal import Refused
 from facetell.server.settings import Settings
-from facetell.server.uploads import Upload
 
-__all__ = ["Live"]
-
-#: frame -> its reading
-ReadFrame = Callable[[Upload], Awaitable[Reading]]
+__all__ = ["Frame", "Live", "follow"]
 
 _GOING_AWAY, _WRONG_TYPE, _POLICY, _TOO_BIG = 1001, 1003, 1008, 1009
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One image of a connection.
+
+    Attributes:
+        number: 1 for the first that came, those dropped counted.
+        time_s: when it came, seconds since the first.
+        data: an image file.
+    """
+
+    number: int
+    time_s: float
+    data: bytes
+
+
+ReadFrame = Callable[[Frame], Awaitable[Reading]]
+
+
+def follow(analyzer: Analyzer, max_pixels: int) -> Callable[[Frame], Reading]:
+    """A function that reads the frames of one connection, in their order, for steady results.
+
+    Its readings are called "frame 1" and so on; one that cannot be read has an error.
+    """
+    follower = Follower(analyzer)
+
+    def read(frame: Frame) -> Reading:
+        try:
+            image = read_image(frame.data, max_pixels=max_pixels)
+            reading = follower.read(image, frame.time_s)
+        except FacetellError as error:
+            reading = Reading(
+                source="", size_wh=(0, 0), faces=(), model=analyzer.contract.name,
+                error=str(error), time_s=frame.time_s,
+            )  # fmt: skip
+        return replace(reading, source=f"frame {frame.number}")
+
+    return read
 
 
 class Live:
@@ -64,7 +105,7 @@ class Live:
             self._metrics.live.dec()
 
     async def _converse(self, socket: WebSocket) -> None:
-        newest: asyncio.Queue[Upload] = asyncio.Queue(maxsize=1)
+        newest: asyncio.Queue[Frame] = asyncio.Queue(maxsize=1)
         receiving = asyncio.create_task(self._receive(socket, newest))
         answering = asyncio.create_task(self._answer(socket, newest))
         try:
@@ -79,9 +120,9 @@ class Live:
             code, reason = task.result()
             await socket.close(code, reason)
 
-    async def _receive(self, socket: WebSocket, newest: asyncio.Queue[Upload]) -> tuple[int, str]:
+    async def _receive(self, socket: WebSocket, newest: asyncio.Queue[Frame]) -> tuple[int, str]:
         """Keeps the newest frame, until there is a reason to end."""
-        number = 0
+        number, first_s = 0, 0.0
         while True:
             try:
                 async with asyncio.timeout(self._settings.live_idle_s):
@@ -96,12 +137,14 @@ class Live:
             if len(data) > self._settings.max_frame_bytes:
                 return _TOO_BIG, f"expected at most {self._settings.max_frame_bytes:,} bytes"
             number += 1
+            now_s = time.monotonic()
+            first_s = first_s or now_s
             if newest.full():
                 newest.get_nowait()
                 self._metrics.frames.labels("dropped").inc()
-            newest.put_nowait(Upload(f"frame {number}", data))
+            newest.put_nowait(Frame(number, now_s - first_s, data))
 
-    async def _answer(self, socket: WebSocket, newest: asyncio.Queue[Upload]) -> tuple[int, str]:
+    async def _answer(self, socket: WebSocket, newest: asyncio.Queue[Frame]) -> tuple[int, str]:
         read = self._make_reader()
         while True:
             frame = await newest.get()
