@@ -39,7 +39,7 @@ def test_it_serves_on_loopback_and_says_where_and_what_scores_are(ran):
     assert result.stdout == ""
     first, law, last = result.stderr.splitlines()
     assert (
-        first == "serving tiny at http://127.0.0.1:8000/ (operations: http://127.0.0.1:8000/docs)"
+        first == "serving tiny at http://127.0.0.1:8000/ (for programs: http://127.0.0.1:8000/docs)"
     )
     assert "not what a person feels" in law
     assert "Art. 5(1)(f)" in law
@@ -125,3 +125,14 @@ def test_the_light_parts_of_the_server_bring_no_framework_along():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_the_page_can_be_written_for_any_web_host(ran, tmp_path):
+    result, started = ran("--static", tmp_path / "site")
+    assert (result.exit_code, started) == (0, {})
+    assert result.stderr == f"wrote {tmp_path / 'site'}\n"
+    assert {"index.html", "models.json"} <= {path.name for path in (tmp_path / "site").iterdir()}
+    assert (tmp_path / "site" / "models" / "tiny.onnx").is_file()
+    again, _ = ran("--static", tmp_path / "site")
+    assert "--force" in str(again.exception)
+    assert ran("--static", tmp_path / "site", "--force")[0].exit_code == 0

@@ -81,6 +81,11 @@ KEY_VARIABLE = "FACETELL_API_KEY"
     "--timeout", "timeout_s", metavar="S", type=click.FloatRange(0, min_open=True), default=30.0,
     show_default=True, help="Longest a request may take.",
 )  # fmt: skip
+@click.option(
+    "--static", metavar="DIR", type=Path,
+    help="Write the page into DIR, for any web host, and serve nothing.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Let --static replace a page written before.")
 def serve(
     model: str,
     host: str,
@@ -88,46 +93,61 @@ def serve(
     detector: Literal["centerface", "none"],
     detect_side: int,
     threads: int | None,
+    static: Path | None,
+    force: bool,
     **limits: Any,
 ) -> None:
-    """Read images that programs send over HTTP, until stopped.
+    """Read images over HTTP, and show a page that reads faces in the browser, until stopped.
 
     POST /v1/read takes an image or several and answers with JSON; /v1/live takes a camera's
-    frames; /docs lists the rest. Only this machine can ask, unless --host says otherwise.
-    Images stay in memory until they are answered, and are not stored or logged. SIGTERM or
-    Ctrl+C finishes what is there.
+    frames; /docs lists the rest. The page at / computes in the browser and sends no image
+    anywhere. Only this machine can ask, unless --host says otherwise. Images stay in memory
+    until they are answered, and are not stored or logged. SIGTERM or Ctrl+C finishes what is
+    there.
 
     \b
     Examples:
       facetell serve
       curl --data-binary @photo.jpg -H 'Content-Type: image/jpeg' localhost:8000/v1/read
       facetell serve --host 0.0.0.0 --api-key-file key.txt
+      facetell serve --static site/
     """
+    if static is not None:
+        _write_page(static, model, force)
+        return
     from facetell.errors import require
     from facetell.runtime.analyzer import Analyzer
 
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require(module, extra="serve", purpose="serving")
     settings = _settings(host, **limits)
-    analyzer = Analyzer(
-        _model_path(model), detector=detector, detect_side=detect_side, threads=threads
-    )
-    _run(analyzer, settings, host, port)
+    path = _model_path(model)
+    analyzer = Analyzer(path, detector=detector, detect_side=detect_side, threads=threads)
+    _run(analyzer, settings, path, host, port)
 
 
-def _run(analyzer: Analyzer, settings: Settings, host: str, port: int) -> None:
+def _write_page(folder: Path, model: str, force: bool) -> None:
+    from facetell.server.static import page_models, write_static
+
+    write_static(folder, page_models(_model_path(model)), force=force)
+    _say(f"wrote {folder}")
+
+
+def _run(analyzer: Analyzer, settings: Settings, model: Path, host: str, port: int) -> None:
     from facetell.server.app import create_app
     from facetell.server.running import is_loopback, run
+    from facetell.server.static import page_files, page_models
 
     def greet(url: str) -> None:
-        _say(f"serving {analyzer.contract.name} at {url} (operations: {url}docs)")
+        _say(f"serving {analyzer.contract.name} at {url} (for programs: {url}docs)")
         _say("Scores say how a face looks, not what a person feels. EU: prohibited at work and in "
              "education; tell the people exposed to it (AI Act, Art. 5(1)(f), 50(3)).")  # fmt: skip
         if not is_loopback(host) and settings.api_key is None:
             _say("Warning: other machines may be able to ask, and no API key is set. "
                  "Set one with --api-key-file.")  # fmt: skip
 
-    run(create_app(analyzer, settings), settings, host=host, port=port, on_start=greet)
+    app = create_app(analyzer, settings, page=page_files(page_models(model)))
+    run(app, settings, host=host, port=port, on_start=greet)
     _say("stopped")
 
 

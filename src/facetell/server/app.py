@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Security, WebSocket, params
@@ -26,6 +27,7 @@ from facetell.server.live import Frame, Live, ReadFrame, follow
 from facetell.server.metrics import Metrics
 from facetell.server.refusal import Problem, Refused, problem_response
 from facetell.server.settings import Settings
+from facetell.server.site import page_routes
 from facetell.server.uploads import PART, Held, Upload, is_multipart, receive_uploads
 
 __all__ = ["Health", "Models", "Readings", "ServedModel", "create_app"]
@@ -97,12 +99,18 @@ class Health:
     status: str
 
 
-def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
+def create_app(
+    analyzer: Analyzer,
+    settings: Settings | None = None,
+    *,
+    page: Mapping[str, Path | bytes] | None = None,
+) -> FastAPI:
     """An ASGI app that reads images with one analyzer.
 
     Args:
         analyzer: its model and detector are loaded already.
         settings: limits; None for the defaults.
+        page: files of the page at "/", from `page_files`; None for an interface without one.
 
     Example:
         app = create_app(Analyzer("compact"), Settings(api_key=key))
@@ -125,6 +133,7 @@ def create_app(analyzer: Analyzer, settings: Settings | None = None) -> FastAPI:
     app.state.is_stopping = False
     app.add_exception_handler(HTTPException, _explain)
     _add_routes(app, service)
+    app.router.routes.extend(page_routes(page) if page else [])
     app.add_middleware(
         Guard,
         settings=settings,

@@ -24,7 +24,7 @@ from facetell.graph import open_graph
 from facetell.runtime.analyzer import DEFAULT_MODEL
 from facetell.runtime.session import bundled_models, locate, read_contract
 
-__all__ = ["CONTENT_TYPES", "LIVE_SIDE", "MANIFEST", "page_files", "write_static"]
+__all__ = ["CONTENT_TYPES", "LIVE_SIDE", "MANIFEST", "page_files", "page_models", "write_static"]
 
 #: Longer side at which the page searches the frames of a clip or camera, px: at 1280 px, where
 #: photos are searched, a browser on one thread manages about one frame a second.
@@ -102,6 +102,20 @@ def write_static(
         if folder.exists():
             folder.rename(Path(temporary) / "old")  # goes with the temporary folder
         fresh.rename(folder)
+
+
+def page_models(served: str | Path) -> list[Path]:
+    """Models for the page: the one that is served, then, if it is bundled, the others that are.
+
+    A model that reads windows of frames is left out; the page reads stills.
+    """
+    path, bundled = locate(served), list(bundled_models().values())
+    others = [other for other in bundled if other != path] if path in bundled else []
+    return [path, *(other for other in others if _reads_stills(other))]
+
+
+def _reads_stills(path: Path) -> bool:
+    return read_contract(open_graph(path, threads=1), path).window == 1
 
 
 def _default_models() -> list[str]:
