@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
 from types import ModuleType
@@ -28,12 +29,11 @@ def import_runtime() -> ModuleType:
     Its reports are off unless the user's environment says otherwise. The variable must be there
     before the library is; where a program has loaded it already, the call ends what it can.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    import onnxruntime
-
-    if os.environ["ORT_DISABLE_TELEMETRY"] == "1":
-        onnxruntime.disable_telemetry_events()
-    return onnxruntime
+    said = os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    runtime = importlib.import_module("onnxruntime")
+    if said == "1":
+        runtime.disable_telemetry_events()
+    return runtime
 
 
 def open_graph(path: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
