@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ExportError, require
 from facetell.files import write_atomically
+from facetell.graph import import_runtime
 from facetell.model.hybrid import Hybrid
 from facetell.tensors import to_tensor
 from facetell.train.predictor import TorchPredictor
@@ -116,8 +117,7 @@ def largest_difference(
     graph: bytes, network: Hybrid, contract: Contract, faces: NDArray[np.uint8]
 ) -> float:
     """Largest absolute difference of any output, alone, in a batch and in another batch."""
-    import onnxruntime
-
+    onnxruntime = import_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from facetell.errors import ContractError, InputError
@@ -11,7 +13,7 @@ from facetell.errors import ContractError, InputError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["available_cpus", "open_graph"]
+__all__ = ["available_cpus", "import_runtime", "open_graph"]
 
 
 def available_cpus() -> int:
@@ -19,6 +21,19 @@ def available_cpus() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def import_runtime() -> ModuleType:
+    """onnxruntime, which since 1.29 reports to its maker about models and machines by default.
+
+    Its reports are off unless the user's environment says otherwise. The variable must be there
+    before the library is; where a program has loaded it already, the call ends what it can.
+    """
+    said = os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    runtime = importlib.import_module("onnxruntime")
+    if said == "1":
+        runtime.disable_telemetry_events()
+    return runtime
 
 
 def open_graph(path: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:
@@ -32,8 +47,7 @@ def open_graph(path: Path, *, threads: int | None = None) -> onnxruntime.Inferen
         InputError: `threads` is not positive.
         ContractError: the file is missing or is not an ONNX graph.
     """
-    import onnxruntime
-
+    onnxruntime = import_runtime()
     if threads is not None and threads < 1:
         raise InputError(f"threads must be 1 or more, got {threads}. Leave it out to use all.")
     if not path.is_file():

@@ -17,7 +17,10 @@ from PIL import Image, UnidentifiedImageError
 
 from facetell.errors import ImageError, require
 
-__all__ = ["SUFFIXES", "find_images", "read_image"]
+__all__ = ["MAX_PIXELS", "SUFFIXES", "find_images", "read_image"]
+
+#: Default bound on an image's size, pixels.
+MAX_PIXELS = 100_000_000
 
 #: What a folder is searched for; files named one by one may end as they like.
 SUFFIXES = (
@@ -49,7 +52,7 @@ Source = str | Path | bytes | NDArray[np.uint8]
 
 
 def read_image(
-    source: Source, *, max_pixels: int = 100_000_000, max_bytes: int = 256 * 2**20
+    source: Source, *, max_pixels: int = MAX_PIXELS, max_bytes: int = 256 * 2**20
 ) -> NDArray[np.uint8]:
     """An image as RGB, upright, 8 bits a channel, transparency laid on white.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
-from facetell.errors import FacetellError, InputError
+from facetell.errors import FacetellError, ImageError, InputError
 from facetell.faces.crop import crop_faces, whole_face
 from facetell.faces.detect import DETECT_SIDE, Detector, WholeImage, make_detector
-from facetell.images import Source, find_images, read_image
+from facetell.images import MAX_PIXELS, Source, find_images, read_image
 from facetell.predictor import Prediction, Predictor
 from facetell.results import Detection, Face, Reading
 from facetell.runtime.session import BATCH, load
 
-__all__ = ["DEFAULT_MODEL", "Analyzer", "read"]
+__all__ = ["DEFAULT_MODEL", "Analyzer", "Prepared", "read"]
 
 DEFAULT_MODEL = "compact"
 _DECODERS = 2  # threads that decode (and find faces); each holds one decoded photo
@@ -31,8 +31,14 @@ _PHOTOS = 8  # photos whose faces are scored together, at most
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Prepared:
-    """A photo up to its faces: crops is (N, S, S, 3) uint8. The photo itself is gone."""
+class Prepared:
+    """A photo up to its faces. The photo itself is gone.
+
+    Attributes:
+        reading: what is known without the model; its faces are still to come.
+        detections: N faces.
+        crops: (N, S, S, 3) uint8, or None where there is nothing to score.
+    """
 
     reading: Reading
     detections: tuple[Detection, ...] = ()
@@ -91,8 +97,7 @@ class Analyzer:
             InputError: the model reads windows of frames, not stills.
         """
         self._check_reads_stills()
-        prepared = self._find(source)
-        return next(self._score([prepared]))
+        return self.score([self.prepare(source)])[0]
 
     def read_many(
         self,
@@ -143,25 +148,45 @@ class Analyzer:
                 f"{self.contract.window} frames at a time. Choose another model, or read a clip."
             )
 
-    def _find(self, source: Source) -> _Prepared:
-        image = read_image(source)
+    def prepare(
+        self, source: Source, *, max_pixels: int = MAX_PIXELS, max_faces: int | None = None
+    ) -> Prepared:
+        """The first half of `read`: one image decoded, its faces found and cut out.
+
+        For those who gather faces from several places before they call the model, as a server
+        does. Several threads may call it at once.
+
+        Args:
+            source: a path, the bytes of an image file, or a uint8 RGB array (H, W, 3).
+            max_pixels: larger images are refused by their header, before decoding.
+            max_faces: images with more faces are refused; None takes any number.
+
+        Raises:
+            ImageError: the image cannot be read, or has more than `max_faces` faces.
+        """
+        image = read_image(source, max_pixels=max_pixels)
         size_wh = (image.shape[1], image.shape[0])
         reading = Reading(source=_name(source), size_wh=size_wh, faces=(), model=self.contract.name)
         if isinstance(self.detector, WholeImage):
             crops = whole_face(image, self.contract.face_px)[None]
-            return _Prepared(reading=reading, detections=self.detector.detect(image), crops=crops)
+            return Prepared(reading=reading, detections=self.detector.detect(image), crops=crops)
         detections = self.detect(image)
+        _check_count(source, len(detections), max_faces)
         crops = crop_faces(image, detections, self.contract)
-        return _Prepared(reading=reading, detections=detections, crops=crops)
+        return Prepared(reading=reading, detections=detections, crops=crops)
 
-    def _find_each(self, sources: list[Source]) -> list[_Prepared]:
+    def score(self, prepared: Sequence[Prepared]) -> tuple[Reading, ...]:
+        """The second half of `read`: the faces of all these images in one call of the model."""
+        return tuple(self._score(prepared))
+
+    def _find_each(self, sources: list[Source]) -> list[Prepared]:
         return [self._find_or_say_why(source) for source in sources]
 
-    def _find_or_say_why(self, source: Source) -> _Prepared:
+    def _find_or_say_why(self, source: Source) -> Prepared:
         try:
-            return self._find(source)
+            return self.prepare(source)
         except FacetellError as error:
-            return _Prepared(
+            return Prepared(
                 reading=Reading(
                     source=_name(source),
                     size_wh=(0, 0),
@@ -171,11 +196,11 @@ class Analyzer:
                 )
             )
 
-    def _prepare_ahead(self, sources: Iterator[Source]) -> Iterator[_Prepared]:
+    def _prepare_ahead(self, sources: Iterator[Source]) -> Iterator[Prepared]:
         """Prepared photos in order, a few ahead of the one asked for."""
         # One task a photo; but face crops are so small that the tasks would cost more than they.
         chunk = 16 if isinstance(self.detector, WholeImage) else 1
-        ahead: deque[Future[list[_Prepared]]] = deque()
+        ahead: deque[Future[list[Prepared]]] = deque()
         pool = ThreadPoolExecutor(_DECODERS, thread_name_prefix="facetell-decode")
         try:
             while True:
@@ -190,10 +215,10 @@ class Analyzer:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _batches(self, photos: Iterator[_Prepared]) -> Iterator[list[_Prepared]]:
+    def _batches(self, photos: Iterator[Prepared]) -> Iterator[list[Prepared]]:
         """Runs of photos with about BATCH faces together."""
         most = BATCH if isinstance(self.detector, WholeImage) else _PHOTOS
-        batch: list[_Prepared] = []
+        batch: list[Prepared] = []
         faces = 0
         for photo in photos:
             batch.append(photo)
@@ -204,7 +229,7 @@ class Analyzer:
         if batch:
             yield batch
 
-    def _score(self, batch: list[_Prepared]) -> Iterator[Reading]:
+    def _score(self, batch: Sequence[Prepared]) -> Iterator[Reading]:
         """Readings of a batch, with one call of the model for all its faces."""
         crops = [photo.crops for photo in batch if photo.crops is not None]
         scored = self.model.predict(np.concatenate(crops)) if crops else None
@@ -246,6 +271,16 @@ def _each_image(sources: Iterable[Source]) -> Iterator[Source]:
 
 def _name(source: Source) -> str:
     return str(source) if isinstance(source, (str, Path)) else ""
+
+
+def _check_count(source: Source, faces: int, most: int | None) -> None:
+    if most is not None and faces > most:
+        raise ImageError(
+            f"{_name(source) or 'image'}: expected at most {most} faces, got {faces}. "
+            "Send parts of the image, or raise max_faces.",
+            expected=most,
+            actual=faces,
+        )
 
 
 def _faces(

@@ -1,0 +1,107 @@
+// Faces -> margins and scores. The same steps and numbers as tensors.py and runtime/session.py.
+
+// Faces as a model reads them: (N, 1, C, S, S) float32.
+export function toTensor(faces, contract) {
+  const plane = contract.face_px ** 2;
+  const each = contract.channels * plane;
+  const tensor = new Float32Array(faces.length * each);
+  const scale = contract.std.map((std) => Math.fround(1 / (255 * std)));
+  const shift = contract.mean.map((mean, c) => Math.fround(mean / contract.std[c]));
+  faces.forEach(({ data }, n) => {
+    for (let c = 0; c < contract.channels; c++) {
+      for (let i = 0; i < plane; i++) {
+        const value = contract.channels === 1 ? grey(data, 4 * i) : data[4 * i + c];
+        tensor[n * each + c * plane + i] = Math.fround(value * scale[c]) - shift[c];
+      }
+    }
+  });
+  return tensor;
+}
+
+// Rec. 601 luma in 16-bit fixed point, rounded.
+function grey(data, i) {
+  return (data[i] * 19595 + data[i + 1] * 38470 + data[i + 2] * 7471 + 32768) >> 16;
+}
+
+// Each face's mirror image, rows of `side` pixels reversed.
+export function mirror(tensor, side) {
+  const out = new Float32Array(tensor.length);
+  for (let row = 0; row < tensor.length; row += side) {
+    for (let x = 0; x < side; x++) out[row + x] = tensor[row + side - 1 - x];
+  }
+  return out;
+}
+
+// One {margins, scores, theta} per face; theta is null where the model straightens nothing.
+// `run` takes (tensor, count) and gives margins, scores and, perhaps, theta, all flat.
+export async function predict(faces, contract, run) {
+  if (!faces.length) return [];
+  const [count, labels] = [faces.length, contract.labels.length];
+  const tensor = toTensor(faces, contract);
+  const first = await run(tensor, count);
+  const mirrored = contract.flip ? await run(mirror(tensor, contract.face_px), count) : null;
+  return faces.map((_, n) => {
+    const part = (values, size) => Array.from(values.subarray(n * size, (n + 1) * size));
+    const theta = first.theta ? part(first.theta, 6) : null;
+    const margins = part(first.margins, labels);
+    if (!mirrored) return { margins, scores: part(first.scores, labels), theta };
+    const other = part(mirrored.margins, labels);
+    const mean = margins.map((margin, k) => Math.fround(Math.fround(margin + other[k]) * 0.5));
+    return { margins: mean, scores: softmax(mean, contract.score_scale), theta };
+  });
+}
+
+export function softmax(margins, scale) {
+  const top = Math.max(...margins);
+  const powers = margins.map((margin) => Math.exp(scale * (margin - top)));
+  const sum = powers.reduce((total, power) => total + power, 0);
+  return powers.map((power) => power / sum);
+}
+
+// A face in the shape of Python's `Face.to_dict()`.
+export function toFace(detection, { margins, scores }, labels) {
+  const sorted = [...scores].sort((a, b) => b - a);
+  const named = (values) => Object.fromEntries(labels.map((label, k) => [label, values[k]]));
+  return {
+    box_xyxy: detection.box_xyxy,
+    label: labels[scores.indexOf(sorted[0])],
+    scores: named(scores),
+    margins: named(margins),
+    margin: sorted[0] - sorted[1],
+    detector_score: detection.score,
+    landmarks_xy: detection.landmarks_xy,
+  };
+}
+
+// What a spatial transformer looked at, as in report/straighten.py: the corners in the face of
+// the area it samples from, px.
+export function lookedAt([a, b, c, d, e, f], side) {
+  return [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([x, y]) => [
+    ((a * x + b * y + c + 1) * side) / 2,
+    ((d * x + e * y + f + 1) * side) / 2,
+  ]);
+}
+
+// The face resampled under its map, bilinear, black outside.
+export function straighten(face, [a, b, c, d, e, f]) {
+  const side = face.width;
+  const data = new Uint8ClampedArray(face.data.length);
+  const at = (x, y, channel) =>
+    x < 0 || y < 0 || x >= side || y >= side ? 0 : face.data[4 * (y * side + x) + channel];
+  for (let v = 0; v < side; v++) {
+    for (let u = 0; u < side; u++) {
+      const [x, y] = [((u + 0.5) * 2) / side - 1, ((v + 0.5) * 2) / side - 1];
+      const px = ((a * x + b * y + c + 1) * side) / 2 - 0.5;
+      const py = ((d * x + e * y + f + 1) * side) / 2 - 0.5;
+      const [i, j] = [Math.floor(px), Math.floor(py)];
+      const [p, q] = [px - i, py - j];
+      for (let k = 0; k < 3; k++) {
+        const top = at(i, j, k) * (1 - p) + at(i + 1, j, k) * p;
+        const bottom = at(i, j + 1, k) * (1 - p) + at(i + 1, j + 1, k) * p;
+        data[4 * (v * side + u) + k] = top * (1 - q) + bottom * q;
+      }
+      data[4 * (v * side + u) + 3] = 255;
+    }
+  }
+  return { data, width: side, height: side };
+}
