@@ -299,7 +299,7 @@ function show(mine, { bitmap, size_wh, faces, looks, ms }, time_s) {
   mine.shown = { size_wh, faces, looks, people, time_s, ms };
   const reading = {
     source: mine.source, size_wh, faces, model: model().contract.name, time_s,
-    people: time_s === null ? [] : people.map(({ person }) => person),
+    people: people.map(({ person }) => person),
   };
   mine.readings.push(toReading(reading));
   if (mine.readings.length > MOST_READINGS) mine.readings.shift();
