@@ -121,7 +121,7 @@ def _say(text: str) -> None:
 
 
 def _check_targets(options: ClipOptions) -> None:
-    from facetell.cli.options import refuse_overwriting
+    from facetell.cli.options import check_targets
     from facetell.clips.writer import check_target
     from facetell.errors import InputError
 
@@ -129,7 +129,7 @@ def _check_targets(options: ClipOptions) -> None:
         if options.annotate is not None:
             check_target(options.annotate, force=options.force)
         if options.plot is not None:
-            refuse_overwriting([options.plot], options.force)
+            check_targets([options.plot], options.force)
     except InputError as error:
         raise click.UsageError(str(error)) from error
     if options.plot is not None and options.plot.suffix.lower() != ".png":
