@@ -59,9 +59,13 @@ def write_all(path, readings, form="csv", **options):
 
 
 def stop_after(path, readings, form="csv"):
+    """What a kill leaves behind when so many readings were written."""
     with open_(path, form) as out:
         for one in readings:
             out.add(one)
+        left = {file: file.read_bytes() for file in path.parent.glob(f"{path.name}.*")}
+    for file, data in left.items():
+        file.write_bytes(data)
 
 
 def csv_rows(path):
@@ -239,6 +243,12 @@ def test_entries_that_a_power_cut_made_untrue_do_not_become_true_again(tmp_path)
     os.truncate(tmp_path / "out.journal", (tmp_path / "out.journal").stat().st_size - 2)
     rows = csv_rows(write_all(tmp_path / "out", after))
     assert [row["source"] for row in rows] == ["x" * 90, "y" * 90]
+
+
+def test_a_table_that_is_closed_empty_leaves_nothing_behind(tmp_path):
+    with open_(tmp_path / "out") as out:
+        out.add(reading("a.mp4"), last=False)
+    assert leftovers(tmp_path) == []
 
 
 def test_frames_of_an_unfinished_clip_are_dropped(tmp_path):

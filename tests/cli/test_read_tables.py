@@ -1,6 +1,7 @@
 """`facetell read --csv`, `--parquet` and `--jsonl`: collections, also when they are cut short."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -18,6 +19,7 @@ from PIL import Image
 from facetell.cli.progress import Progress, progress_line
 from facetell.cli.read import read
 from facetell.results import Reading
+from facetell.rows import RowWriter
 from facetell.runtime.analyzer import Analyzer
 
 BROKEN = "3.png"
@@ -104,8 +106,10 @@ def test_a_run_that_was_cut_short_goes_on_where_it_stopped(form, run, photos):
     whole, out = photos.parent / "whole", photos.parent / "out"
     run(f"--{form}", whole, photos)
     with stopped_after(4):
-        assert run(f"--{form}", out, photos).exit_code == 1
-        assert not out.exists()
+        stopped = run(f"--{form}", out, photos)
+    assert stopped.exit_code == 1
+    assert "stopped; 4 of 6 are done, and the same command goes on" in stopped.stderr
+    assert not out.exists()
 
     result = run(f"--{form}", out, photos)
 
@@ -158,6 +162,24 @@ def test_misuse_of_tables_is_told_and_leaves_nothing_behind(run, photos, tmp_pat
     result = run("--csv", tmp_path / "out.csv", "--annotate", tmp_path / "copies", photos)
     assert "exists; choose another folder or pass --force" in result.stderr
     assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "copies"])
+
+
+def test_a_full_disk_is_told_and_the_same_command_goes_on(run, photos, monkeypatch):
+    out = photos.parent / "out.csv"
+    add = RowWriter.add
+
+    def full(self, reading):
+        if self.done == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        add(self, reading)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RowWriter, "add", full)
+        result = run("--csv", out, photos)
+    message = f"Error: {out} cannot be written (No space left on device); 2 of 6 are done. Make"
+    assert (result.exit_code, message in result.stderr) == (1, True), result.stderr
+    assert "going on behind the 2" in run("--csv", out, photos).stderr
+    assert len(rows_in(out)) == 6
 
 
 def test_a_finished_table_is_replaced_by_force_only(run, photos):

@@ -34,7 +34,7 @@ def photos(tmp_path):
 def local_ray():
     ray = pytest.importorskip("ray")
     try:
-        pytest.importorskip("ray.data", exc_type=ImportError)  # needs pandas
+        pytest.importorskip("ray.data")  # needs pandas
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
             patch.setenv("RAY_worker_niceness", "0")

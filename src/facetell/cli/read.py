@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -149,7 +149,7 @@ def read(
     reader = make_reader(settings, engine=engine)
     _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {reader.contract.name}, "
          f"detector {detector}")  # fmt: skip
-    with _opened(table, reader, files, settings, force) or nullcontext() as out:
+    with _opened(table, reader, files, settings, force) as out:
         failed = _read_all(reader, files, targets, out, as_json=as_json, force=force)
         if out is not None:
             _say(f"wrote {out.finish()}")
@@ -165,28 +165,40 @@ def _table_asked_for(as_json: bool, **paths: Path | None) -> tuple[Form, Path] |
     return next(iter(asked.items()), None)  # type: ignore[return-value]
 
 
+@contextmanager
 def _opened(
     table: tuple[Form, Path] | None,
     reader: Reader,
     files: list[Path],
     settings: Settings,
     force: bool,
-) -> RowWriter | None:
+) -> Iterator[RowWriter | None]:
     from facetell.errors import InputError
     from facetell.rows import open_rows
     from facetell.runtime.collection import about_run
 
     if table is None:
-        return None
+        yield None
+        return
     form, path = table
     run = about_run(files, settings)
     try:
         out = open_rows(path, form, labels=reader.contract.labels, run=run, force=force)
-    except InputError as error:
+    except (InputError, OSError) as error:  # OSError: the folder is not ours to write
         raise click.UsageError(str(error)) from error
     if out.resumed:
         _say(f"going on behind the {out.done} that are in {path}.part")
-    return out
+    try:
+        with out:
+            yield out
+    except KeyboardInterrupt:
+        _say(f"stopped; {out.done} of {len(files)} are done, and the same command goes on")
+        raise
+    except OSError as error:
+        raise click.ClickException(
+            f"{path} cannot be written ({error.strerror or error}); {out.done} of {len(files)} are "
+            "done. Make room, or whatever it needs; the same command goes on."
+        ) from error
 
 
 def _read_all(
