@@ -116,6 +116,7 @@ def test_an_animated_gif_is_a_clip_and_a_still_one_a_photo(run, tmp_path):
     pictures[0].save(moving, save_all=True, append_images=pictures[1:], duration=100)
     assert "3 frames" in run(moving).stdout
     assert "frames" not in run(still).stdout
+    assert run(moving, still).stdout.count("1 face") == 2, "among photos it is one"
 
 
 @pytest.mark.parametrize(

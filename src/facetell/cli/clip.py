@@ -60,7 +60,7 @@ class ClipOptions:
 
 
 def clip_among(sources: tuple[Path, ...]) -> str | None:
-    """The one clip named, or None where all are photos.
+    """The one clip named, or None where all are photos; a GIF among photos is one, too.
 
     Raises:
         click.UsageError: a clip beside something else.
@@ -68,10 +68,11 @@ def clip_among(sources: tuple[Path, ...]) -> str | None:
     from facetell.clips.frames import is_clip
 
     names = [_address(source) for source in sources]
-    clips = [name for name in names if is_clip(name)]
+    among_others = len(names) > 1
+    clips = [n for n in names if is_clip(n) and not (among_others and n.lower().endswith(".gif"))]
     if not clips:
         return None
-    if len(names) > 1:
+    if among_others:
         raise click.UsageError(
             f"{clips[0]} is a clip, which is read alone; name it without the other "
             f"{len(names) - 1}."

@@ -123,13 +123,15 @@ def open_clip(source: str | Path, *, max_pixels: int = 40_000_000) -> Clip:
 
 def _open_camera(av: Any, number: int) -> Any:
     if sys.platform == "darwin":
-        return av.open(str(number), format="avfoundation", options={"framerate": "30"})
+        return av.open(
+            str(number), format="avfoundation", options={"framerate": "30"}, timeout=_WAIT_S
+        )
     if sys.platform == "win32":
         raise ClipError(
             "expected a camera that can be opened by its number, got Windows, where PyAV cannot. "
             "Open the camera in the page of `facetell serve`."
         )
-    return av.open(f"/dev/video{number}", format="v4l2")
+    return av.open(f"/dev/video{number}", format="v4l2", timeout=_WAIT_S)
 
 
 def _check_file(path: Path) -> None:

@@ -10,6 +10,8 @@ from facetell.clips.frames import Frame
 
 __all__ = ["Newest"]
 
+_WAIT_S = 20.0
+
 
 class Newest:
     """The newest frames of a live source; frames that come while nobody looks are dropped.
@@ -60,11 +62,15 @@ class Newest:
             yield frame
 
     def close(self) -> None:
-        """Stop taking frames."""
+        """Stop taking frames, and wait for the one being taken.
+
+        The source must not be closed while a frame is read from it: FFmpeg would crash. Sources
+        give up after 15 seconds without a frame.
+        """
         with self._changed:
             self._ended = True
             self._changed.notify()
-        self._thread.join(timeout=2.0)
+        self._thread.join(timeout=_WAIT_S)
 
     def __enter__(self) -> Newest:
         return self
