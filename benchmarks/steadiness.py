@@ -1,6 +1,6 @@
 """How often labels switch, and how late a true change is shown.
 
-    python benchmarks/steadiness.py DATA [--model compact] [--clips 60] [--seed 0]
+    python benchmarks/steadiness.py DATA [--clips 60] [--tremble 0.03] [--shake 1]
 
 Makes clips from stills: a face trembles, drifts, turns, is lit anew and gets a sensor's noise;
 half way it gives way to another person's face with another label, in one frame. DATA is a
@@ -51,20 +51,25 @@ def clip(
     rng: np.random.Generator,
     *,
     tremble_s: float = 0.03,
+    shake: float = 1.0,
 ) -> NDArray[np.uint8]:
     """(F, S, S) grey frames: the first face, then the second, through the same nuisances."""
     frames = 2 * round(PART_S * RATE)
     side = first.shape[0]
-    x, y = (wander(rng, frames, 0.02, 0.7) + wander(rng, frames, 0.01, tremble_s) for _ in "xy")
-    turn, size = wander(rng, frames, 3.0, 0.7), wander(rng, frames, 0.03, 0.5)
-    light, tilt = wander(rng, frames, 0.12, 1.0), wander(rng, frames, 0.15, 1.0)
-    blur = np.clip(wander(rng, frames, 0.5, 0.3), 0, 1)
+
+    def path(spread: float, lasting_s: float) -> Series:
+        return wander(rng, frames, shake * spread, lasting_s)
+
+    x, y = (path(0.02, 0.7) + path(0.01, tremble_s) for _ in "xy")
+    turn, size = path(3.0, 0.7), path(0.03, 0.5)
+    light, tilt = path(0.12, 1.0), path(0.15, 1.0)
+    blur = np.clip(path(0.5, 0.3), 0, 1)
     out = np.empty((frames, side, side), np.uint8)
     for i in range(frames):
         face = first if i < frames // 2 else second
         moved = _moved(face, x[i] * side, y[i] * side, turn[i], 1 + size[i], blur[i])
         ramp = 1 + light[i] + tilt[i] * np.linspace(-1, 1, side)[None]
-        out[i] = np.clip(moved * ramp + rng.normal(0, 5, moved.shape), 0, 255)
+        out[i] = np.clip(moved * ramp + rng.normal(0, 5 * shake, moved.shape), 0, 255)
     return out
 
 
@@ -100,7 +105,7 @@ def grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def scored(
-    data: str, model_name: str, clips: int, *, seed: int, tremble_s: float
+    data: str, model_name: str, clips: int, *, seed: int, tremble_s: float, shake: float
 ) -> NDArray[np.float32]:
     """(clips, F, K) the model's scores of every frame."""
     dataset, model = open_dataset(data), load(model_name, threads=1)
@@ -108,7 +113,7 @@ def scored(
     out = []
     for one, other in faces_of(dataset, rng, clips):
         faces = (grey(dataset.read(index)) for index in (one, other))
-        frames = clip(*faces, rng, tremble_s=tremble_s)
+        frames = clip(*faces, rng, tremble_s=tremble_s, shake=shake)
         out.append(model.predict(frames).scores)
     return np.stack(out)
 
@@ -166,6 +171,7 @@ def main() -> None:
     parser.add_argument(
         "--tremble", type=float, default=0.03, help="how long a tremor of the box lasts, seconds"
     )
+    parser.add_argument("--shake", type=float, default=1.0, help="scales all that disturbs")
     parser.add_argument("--scores", type=Path, help="keep the scores here, and use them again")
     arguments = parser.parse_args()
     if arguments.scores and arguments.scores.exists():
@@ -177,6 +183,7 @@ def main() -> None:
             arguments.clips,
             seed=arguments.seed,
             tremble_s=arguments.tremble,
+            shake=arguments.shake,
         )
         if arguments.scores:
             np.save(arguments.scores, scores)

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from facetell.draw import _place, _shared, draw_reading, write_annotated
+from facetell.draw import ClipDrawing, _place, _shared, draw_reading, write_annotated
 from facetell.errors import InputError
 from facetell.labels import EMOTIONS
 from facetell.results import Face, Reading
@@ -79,3 +81,44 @@ def test_annotated_copies_are_written_whole_and_only_once(tmp_path):
         write_annotated(found, target)
     write_annotated(found, target, force=True)
     assert [path.name for path in target.parent.iterdir()] == ["photo.jpg"]
+
+
+def test_frames_of_a_clip_are_drawn_in_one_size_with_or_without_faces():
+    drawing = ClipDrawing()
+    image = np.full((200, 300, 3), 99, np.uint8)
+    boxes = [(20.0, 20.0, 60.0, 70.0), (120.0, 40.0, 180.0, 110.0)]
+    shapes = {drawing.draw(image, reading(*boxes[:n])).shape for n in (0, 1, 2, 0)}
+    assert shapes == {(400, 600, 3)}
+    smaller = np.full((100, 150, 3), 99, np.uint8)
+    assert drawing.draw(smaller, reading((10.0, 10.0, 30.0, 35.0))).shape == (400, 600, 3)
+
+
+def test_a_clip_of_one_face_gets_a_strip_for_the_panel():
+    drawing = ClipDrawing()
+    crop = np.full((96, 96, 3), 99, np.uint8)
+    first = drawing.draw(crop, reading((0.0, 0.0, 96.0, 96.0)))
+    assert first.shape[0] > first.shape[1] + 50
+    assert drawing.draw(crop, reading()).shape == first.shape
+
+
+def test_a_panel_moves_with_its_face_and_does_not_jump():
+    drawing = ClipDrawing()
+    rng = np.random.default_rng(1)
+    places = []
+    for i in range(40):
+        x, y = 300 + 4 * i + rng.normal(0, 2), 200 + rng.normal(0, 2)
+        found = reading((x, y, x + 80, y + 100), (700.0 - 3 * i, 210.0, 780.0 - 3 * i, 310.0))
+        drawing.draw(np.zeros((720, 1280, 3), np.uint8), found)
+        places.append(drawing._beside[1])
+    jumps = np.abs(np.diff(np.array(places), axis=0)).max(axis=1)
+    assert (jumps > 0.3).sum() <= 2
+
+
+def test_the_panel_names_the_person():
+    image = np.zeros((400, 600, 3), np.uint8)
+    box = (200.0, 100.0, 300.0, 220.0)
+    plain = reading(box)
+    seventh = Reading(
+        source="", size_wh=(0, 0), model="m", faces=(replace(plain.faces[0], person=7),)
+    )
+    assert (draw_reading(image, plain) != draw_reading(image, seventh)).any()

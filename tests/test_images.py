@@ -320,3 +320,12 @@ def test_folders_are_searched_in_order_for_images_only(tmp_path):
         tmp_path / "a.txt",
         Path("no such"),
     ]
+
+
+def test_links_to_folders_inside_a_folder_are_passed_over(tmp_path):
+    (tmp_path / "in" / "real.png").mkdir(parents=True)
+    (tmp_path / "in" / "real.png" / "1.png").touch()
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "in" / "real.png")
+    (tmp_path / "in" / "file.png").symlink_to(tmp_path / "in" / "real.png" / "1.png")
+    found = [str(path.relative_to(tmp_path / "in")) for path in find_images([tmp_path / "in"])]
+    assert found == ["file.png", "real.png/1.png"]

@@ -14,7 +14,7 @@ HEAVY = (
 )  # fmt: skip
 ABSENT = (
     "torch", "lightning_fabric", "scipy", "skimage", "sklearn", "pyarrow", "onnx", "onnxscript",
-    "safetensors",
+    "safetensors", "ray",
 )  # fmt: skip
 
 

@@ -11,11 +11,13 @@ PUBLIC = [
     "Detection",
     "Face",
     "FacetellError",
+    "Follower",
     "Prediction",
     "Reading",
     "__version__",
     "load",
     "read",
+    "read_clip",
     "read_image",
 ]
 

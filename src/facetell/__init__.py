@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from facetell.predictor import Prediction
     from facetell.results import Detection, Face, Reading
     from facetell.runtime.analyzer import Analyzer, read
+    from facetell.runtime.clip import read_clip
+    from facetell.runtime.follower import Follower
     from facetell.runtime.session import load
 
 __all__ = [
@@ -28,11 +30,13 @@ __all__ = [
     "Detection",
     "Face",
     "FacetellError",
+    "Follower",
     "Prediction",
     "Reading",
     "__version__",
     "load",
     "read",
+    "read_clip",
     "read_image",
 ]
 
@@ -43,10 +47,12 @@ _HOMES = {
     "Detection": "facetell.results",
     "Face": "facetell.results",
     "FacetellError": "facetell.errors",
+    "Follower": "facetell.runtime.follower",
     "Prediction": "facetell.predictor",
     "Reading": "facetell.results",
     "load": "facetell.runtime.session",
     "read": "facetell.runtime.analyzer",
+    "read_clip": "facetell.runtime.clip",
     "read_image": "facetell.images",
 }
 

@@ -6,6 +6,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from facetell.files import write_atomically
 from facetell.images import read_image
 from facetell.results import Face, Reading
 
-__all__ = ["draw_reading", "write_annotated"]
+__all__ = ["ClipDrawing", "colour_of", "draw_reading", "write_annotated"]
 
 # Okabe and Ito's colours, told apart by most colour-blind eyes; the label says the same in words.
 _COLOURS: dict[str, tuple[int, int, int]] = {
@@ -32,6 +33,7 @@ _COLOURS: dict[str, tuple[int, int, int]] = {
 _OTHER = (255, 255, 255)
 _DARK = (20, 20, 20)
 _BARS = 3  # scores shown per face
+_STAYS = 1.0  # widths of a face: so much nearer must another place be for a panel to move there
 _SMALLEST = 320  # px; smaller pictures are enlarged, their panels would hide them
 
 Box = tuple[float, float, float, float]
@@ -70,17 +72,117 @@ def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8
     """
     factor = math.ceil(_SMALLEST / min(image.shape[:2])) if reading.faces else 1
     boxes = [_scaled(face.box_xyxy, factor) for face in reading.faces]
-    large = np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
+    large = _enlarged(image, factor)
     style = _Style.for_size(large.shape[1], large.shape[0])
-    sizes = [_panel_size(n, face, style) for n, face in enumerate(reading.faces, 1)]
+    sizes = [_panel_size(n, face, style) for n, face in _numbered(reading)]
     picture = _with_strip(large, boxes, sizes, style)
     panels = _place(sizes, boxes, picture.size, style.pad)
+    _draw_faces(picture, reading, boxes, panels, style)
+    return np.array(picture)
+
+
+class ClipDrawing:
+    """Draws the readings of one clip: one size for all frames, panels that stay beside faces.
+
+    Pictures under 320 px are enlarged by a whole number. Where a face fills the first frame, all
+    frames get a strip below for the panel.
+
+    Example:
+        drawing = ClipDrawing()
+        for frame in clip:
+            image = drawing.draw(frame.image, follower.read(frame.image, frame.time_s))
+    """
+
+    def __init__(self) -> None:
+        self._size_wh: tuple[int, int] | None = None
+        self._factor = 1
+        self._strip = 0
+        self._beside: dict[int, tuple[float, float]] = {}  # person -> panel's place, see _kept
+
+    def draw(self, image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8]:
+        """A frame with its people's boxes and panels.
+
+        Args:
+            image: (H, W, 3) uint8; scaled to the first frame's size if it has another.
+            reading: what was read from it.
+
+        Returns:
+            (H', W', 3) uint8, of one shape for the whole clip.
+        """
+        if self._size_wh is None:
+            self._begin(image, reading)
+        wide = self._size_wh[0] / image.shape[1] if self._size_wh else 1.0
+        if self._size_wh is not None and (image.shape[1], image.shape[0]) != self._size_wh:
+            image = np.asarray(Image.fromarray(image).resize(self._size_wh))
+        boxes = [_scaled(face.box_xyxy, wide * self._factor) for face in reading.faces]
+        large = _enlarged(image, self._factor)
+        style = _Style.for_size(large.shape[1], large.shape[0])
+        picture = Image.fromarray(np.pad(large, ((0, self._strip), (0, 0), (0, 0))))
+        sizes = [_panel_size(n, face, style, all_labels=True) for n, face in _numbered(reading)]
+        panels = self._place(reading, sizes, boxes, picture.size, style)
+        _draw_faces(picture, reading, boxes, panels, style)
+        return np.array(picture)
+
+    def _begin(self, image: NDArray[np.uint8], reading: Reading) -> None:
+        height, width = image.shape[:2]
+        self._size_wh = (width, height)
+        self._factor = math.ceil(_SMALLEST / min(width, height))
+        boxes = [_scaled(face.box_xyxy, self._factor) for face in reading.faces]
+        large = (height * self._factor, width * self._factor)
+        if _is_filled(boxes, large):
+            style = _Style.for_size(large[1], large[0])
+            self._strip = _panel_size(1, reading.faces[0], style)[1] + 2 * style.pad
+
+    def _place(
+        self,
+        reading: Reading,
+        sizes: Sequence[tuple[int, int]],
+        boxes: Sequence[Box],
+        size_wh: tuple[int, int],
+        style: _Style,
+    ) -> list[Box]:
+        people = [face.person or n for n, face in enumerate(reading.faces, 1)]
+        kept = [_kept(self._beside.get(n), box) for n, box in zip(people, boxes, strict=True)]
+        panels = _place(sizes, boxes, size_wh, style.pad, kept)
+        self._beside = {
+            n: ((panel[0] - box[0]) / (box[2] - box[0]), (panel[1] - box[1]) / (box[3] - box[1]))
+            for n, panel, box in zip(people, panels, boxes, strict=True)
+            if box[2] > box[0] and box[3] > box[1]
+        }
+        return panels
+
+
+def _kept(beside: tuple[float, float] | None, box: Box) -> tuple[float, float] | None:
+    """Where a panel's corner lies if it moves with its face; `beside` is in shares of the box."""
+    if beside is None:
+        return None
+    x1, y1, x2, y2 = box
+    return x1 + beside[0] * (x2 - x1), y1 + beside[1] * (y2 - y1)
+
+
+def _numbered(reading: Reading) -> list[tuple[int, Face]]:
+    """Faces with their person's number, or else with their place."""
+    return [(face.person or place, face) for place, face in enumerate(reading.faces, 1)]
+
+
+def _enlarged(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    if factor == 1:
+        return image
+    return np.repeat(np.repeat(image, factor, axis=0), factor, axis=1)
+
+
+def _draw_faces(
+    picture: Image.Image,
+    reading: Reading,
+    boxes: Sequence[Box],
+    panels: Sequence[Box],
+    style: _Style,
+) -> None:
     draw = ImageDraw.Draw(picture)
     for face, box, panel in zip(reading.faces, boxes, panels, strict=True):
-        _draw_box(draw, _clipped(box, picture.size), panel, _colour(face.label), style)
-    for number, (face, panel) in enumerate(zip(reading.faces, panels, strict=True), 1):
+        _draw_box(draw, _clipped(box, picture.size), panel, colour_of(face.label), style)
+    for (number, face), panel in zip(_numbered(reading), panels, strict=True):
         _draw_panel(draw, number, face, panel, style)
-    return np.array(picture)
 
 
 def write_annotated(reading: Reading, path: Path, *, force: bool = False) -> None:
@@ -100,7 +202,7 @@ def write_annotated(reading: Reading, path: Path, *, force: bool = False) -> Non
     write_atomically(path, jpeg.getvalue())
 
 
-def _scaled(box: Box, factor: int) -> Box:
+def _scaled(box: Box, factor: float) -> Box:
     x1, y1, x2, y2 = box
     return (x1 * factor, y1 * factor, x2 * factor, y2 * factor)
 
@@ -109,14 +211,20 @@ def _with_strip(
     image: NDArray[np.uint8], boxes: Sequence[Box], sizes: Sequence[tuple[int, int]], style: _Style
 ) -> Image.Image:
     """The picture, with room for a panel below it where a face leaves none."""
-    height, width = image.shape[:2]
-    covered = _shared(np.array(boxes).reshape(-1, 4), np.array([[0.0, 0.0, width, height]]))
-    filled = bool((covered > width * height / 2).any())
+    filled = _is_filled(boxes, image.shape[:2])
     below = max(height for _, height in sizes) + 2 * style.pad if filled else 0
     return Image.fromarray(np.pad(image, ((0, below), (0, 0), (0, 0))))
 
 
-def _colour(label: str) -> Colour:
+def _is_filled(boxes: Sequence[Box], shape: tuple[int, ...]) -> bool:
+    """Whether a face covers most of a picture of that height and width."""
+    height, width = shape
+    covered = _shared(np.array(boxes).reshape(-1, 4), np.array([[0.0, 0.0, width, height]]))
+    return bool((covered > width * height / 2).any())
+
+
+def colour_of(label: str) -> Colour:
+    """The colour of an emotion in every picture; white for other words."""
     return _COLOURS.get(label, _OTHER)
 
 
@@ -128,9 +236,13 @@ def _top(face: Face) -> list[tuple[str, float]]:
     return sorted(face.scores.items(), key=lambda item: item[1], reverse=True)[:_BARS]
 
 
-def _panel_size(number: int, face: Face, style: _Style) -> tuple[int, int]:
+def _panel_size(
+    number: int, face: Face, style: _Style, *, all_labels: bool = False
+) -> tuple[int, int]:
+    """Width and height; with `all_labels` they do not depend on what the face looks like."""
     title = style.font.getlength(_title(number, face))
-    rows = max(style.font.getlength(name) for name, _ in _top(face))
+    names = [*face.scores] if all_labels else [name for name, _ in _top(face)]
+    rows = max(style.font.getlength(name) for name in names)
     width = max(title, rows + 6 * style.text)  # name, bar, percentage
     return (
         round(width + 2 * style.pad),
@@ -139,13 +251,26 @@ def _panel_size(number: int, face: Face, style: _Style) -> tuple[int, int]:
 
 
 def _place(
-    sizes: Sequence[tuple[int, int]], faces: Sequence[Box], size_wh: tuple[int, int], gap: int
+    sizes: Sequence[tuple[int, int]],
+    faces: Sequence[Box],
+    size_wh: tuple[int, int],
+    gap: int,
+    kept: Sequence[tuple[float, float] | None] = (),
 ) -> list[Box]:
-    """One rectangle per face: inside the picture; clear of others and of faces if possible."""
+    """One rectangle per face: inside the picture; clear of others and of faces if possible.
+
+    `kept` are corners of rectangles that should stay while they are as good as others.
+    """
     placed = np.empty((0, 4))
-    for (width, height), face in zip(sizes, faces, strict=True):
+    for (width, height), face, corner in zip_longest(sizes, faces, kept):
         spots = _spots(face, width, height, size_wh, gap)
-        best = spots[np.argmin(_costs(spots, face, placed, np.array(faces)))]
+        if corner is not None:
+            low = np.clip(corner, 0, np.maximum(np.array(size_wh) - (width, height), 0))
+            spots = np.vstack([spots, np.hstack([low, low + np.array([width, height])])])
+        costs = _costs(spots, face, placed, np.array(faces))
+        if corner is not None:
+            costs[-1] -= _STAYS
+        best = spots[np.argmin(costs)]
         placed = np.vstack([placed, best])
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in placed.tolist()]
 
@@ -216,7 +341,7 @@ def _nearest(box: Box, other: Box) -> tuple[float, float]:
 def _draw_panel(
     draw: ImageDraw.ImageDraw, number: int, face: Face, panel: Box, style: _Style
 ) -> None:
-    colour = _colour(face.label)
+    colour = colour_of(face.label)
     draw.rectangle(panel, fill=_DARK, outline=colour, width=style.line)
     x, y = panel[0] + style.pad, panel[1] + style.pad
     draw.text((x, y), _title(number, face), fill=colour, font=style.font)
@@ -230,4 +355,4 @@ def _draw_panel(
         length = (end - percent - style.pad - bar) * score
         if length >= 1:
             rows = (y + 0.3 * style.text, y + 0.95 * style.text)
-            draw.rectangle((bar, rows[0], bar + length, rows[1]), fill=_colour(name))
+            draw.rectangle((bar, rows[0], bar + length, rows[1]), fill=colour_of(name))

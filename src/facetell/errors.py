@@ -2,6 +2,7 @@
 
 FacetellError
 ├── InputError (ValueError)         an argument or a file that cannot be used
+│   ├── ClipError                   one clip, camera or stream
 │   ├── ImageError                  one image file or array
 │   ├── DataError                   a dataset on disk
 │   └── RecipeError                 a training recipe
@@ -18,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 __all__ = [
+    "ClipError",
     "ContractError",
     "DataError",
     "ExportError",
@@ -51,6 +53,10 @@ class InputError(FacetellError, ValueError):
 
 class ImageError(InputError):
     """One image that cannot be read."""
+
+
+class ClipError(InputError):
+    """One clip, camera or stream that cannot be read or written."""
 
 
 class DataError(InputError):

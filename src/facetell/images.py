@@ -99,7 +99,7 @@ def read_image(
 def find_images(paths: Iterable[str | Path]) -> Iterator[Path]:
     """Files as given; folders searched all the way down, images only (by suffix), sorted.
 
-    Hidden files and folders inside a folder are passed over.
+    Hidden files and folders inside a folder are passed over, and so are links to folders.
     """
     for path in map(Path, paths):
         if path.is_dir():
@@ -112,8 +112,9 @@ def _images_under(folder: Path) -> Iterator[Path]:
     for entry in sorted(folder.iterdir()):
         if entry.name.startswith("."):
             continue
-        if entry.is_dir() and not entry.is_symlink():  # a link may lead back up
-            yield from _images_under(entry)
+        if entry.is_dir():
+            if not entry.is_symlink():  # a link may lead back up
+                yield from _images_under(entry)
         elif entry.suffix.lower() in SUFFIXES:
             yield entry
 

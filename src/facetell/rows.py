@@ -23,7 +23,16 @@ from facetell.errors import InputError, require
 from facetell.files import write_atomically
 from facetell.results import Reading
 
-__all__ = ["FORMS", "Form", "RowWriter", "about_sources", "columns", "open_rows", "rows_of"]
+__all__ = [
+    "FORMS",
+    "Form",
+    "RowWriter",
+    "about_sources",
+    "columns",
+    "open_rows",
+    "readable",
+    "rows_of",
+]
 
 Form = Literal["csv", "jsonl", "parquet"]
 Row = dict[str, Any]
@@ -72,7 +81,7 @@ def _face_fields(face: Any, number: int) -> Row:
         "person": getattr(face, "person", None),  # clips only
         **dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box_xyxy), strict=True)),
         "label": face.label,
-        "score": max(face.scores.values()),
+        "score": face.scores[face.label],
         "margin": face.margin,
         **{f"score_{label}": score for label, score in face.scores.items()},
         "detector_score": face.detector_score,
@@ -141,6 +150,7 @@ class RowWriter:
         path: the finished table, which appears with `finish`.
         done: sources that are already in the table; the caller goes on behind them.
         failed: how many of these could not be read.
+        resumed: whether an earlier call began the table.
     """
 
     def __init__(
@@ -150,7 +160,8 @@ class RowWriter:
         self._shape = shape
         self._part = path.with_name(f"{path.name}.part")
         self._journal = path.with_name(f"{path.name}.journal")
-        if not self._begun(facts, force):
+        self.resumed = self._begun(facts, force)
+        if not self.resumed:
             self._begin(facts)
         self._rows = self._part.open("ab")
         _lock(self._rows, self._part)
@@ -196,19 +207,26 @@ class RowWriter:
         Raises:
             OSError: the disk is full; what was read is kept, and the same call goes on.
         """
-        self.close()
+        self._close_files()
         self._shape.publish(self._part, self.path)
-        self._part.unlink(missing_ok=True)
-        self._journal.unlink(missing_ok=True)
+        self._drop()
         return self.path
 
     def close(self) -> None:
         """Leave the table as it is; the same call goes on with it later."""
-        if self._rows.closed:
-            return
-        self._sync()
-        self._rows.close()
-        self._log.close()
+        self._close_files()
+        if not self.done:
+            self._drop()
+
+    def _close_files(self) -> None:
+        if not self._rows.closed:
+            self._sync()
+            self._rows.close()
+            self._log.close()
+
+    def _drop(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._journal.unlink(missing_ok=True)
 
     def __enter__(self) -> RowWriter:
         return self
@@ -374,11 +392,11 @@ def _csv_cell(value: Any) -> str:
         return ""
     if not isinstance(value, str):
         return str(value) if isinstance(value, int) else repr(float(value))
-    text = _readable(value)
+    text = readable(value)
     return '"' + text.replace('"', '""') + '"' if set(text) & set('",\r\n') else text
 
 
-def _readable(text: str) -> str:
+def readable(text: str) -> str:
     r"""Text that is valid UTF-8: bytes of a file name that are not appear as \udc80 to \udcff."""
     return text.encode("utf-8", "backslashreplace").decode()
 
@@ -405,4 +423,4 @@ def _rows_in(part: Path, labels: tuple[str, ...]) -> Iterator[Row]:
     with part.open("rb") as lines:
         for line in lines:
             for row in rows_of(Reading.from_dict(json.loads(line)), labels):
-                yield {k: _readable(v) if isinstance(v, str) else v for k, v in row.items()}
+                yield {k: readable(v) if isinstance(v, str) else v for k, v in row.items()}

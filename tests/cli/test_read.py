@@ -72,7 +72,7 @@ def test_no_face_is_an_answer(tiny_model_path, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Missing argument 'PHOTO...'"),
+        ([], "Missing argument 'PHOTO|CLIP...'"),
         (["x.png", "--detector", "haar"], "'haar' is not one of"),
         (["x.png", "--threads", "0"], "0 is not in the range"),
         (["x.png", "--min-score", "2"], "2.0 is not in the range"),

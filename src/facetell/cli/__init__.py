@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 #: command -> (module:function, the sentence shown by `facetell --help`)
 COMMANDS = {
-    "read": ("facetell.cli.read:read", "Read the emotions of the faces in photos."),
+    "read": ("facetell.cli.read:read", "Read the emotions of the faces in photos and clips."),
     "serve": ("facetell.cli.serve:serve", "Read images over HTTP, and show a page for people."),
     "train": ("facetell.cli.train:train", "Train a model by a recipe."),
     "refit": ("facetell.cli.train:refit", "Fit a trained model's SVM anew on frozen features."),

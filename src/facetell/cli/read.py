@@ -5,27 +5,39 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
 
+from facetell.cli.progress import Progress
+
 if TYPE_CHECKING:
     from facetell.results import Reading
-    from facetell.runtime.analyzer import Analyzer
+    from facetell.rows import Form, RowWriter
+    from facetell.runtime.collection import Reader, Settings
 
 __all__ = ["read"]
 
-_FEW = 4  # up to so many photos need no progress bar
+_FEW = 4  # up to so many photos need no progress line
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("photos", metavar="PHOTO...", nargs=-1, required=True, type=Path)
+@click.argument("photos", metavar="PHOTO|CLIP...", nargs=-1, required=True, type=Path)
 @click.option("--model", default="compact", show_default=True, help="Bundled name, or a path.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per photo and line.")
-@click.option("--annotate", metavar="DIR", type=Path, help="Write annotated copies into DIR.")
+@click.option("--csv", metavar="OUT", type=Path, help="Write a table, one row per face.")
+@click.option("--parquet", metavar="OUT", type=Path, help="Write the same table as Parquet.")
+@click.option("--jsonl", metavar="OUT", type=Path, help="Write the lines of --json into a file.")
+@click.option(
+    "--annotate",
+    metavar="OUT",
+    type=Path,
+    help="Write annotated copies: into the folder OUT, or of a clip as OUT (.mp4, .webm, ...).",
+)
+@click.option("--plot", metavar="OUT", type=Path, help="Draw a clip's emotions over time (.png).")
 @click.option(
     "--detector",
     type=click.Choice(["centerface", "none"]),
@@ -37,9 +49,8 @@ _FEW = 4  # up to so many photos need no progress bar
     "--detect-side",
     metavar="PX",
     type=click.IntRange(64, 8192),
-    default=1280,
-    show_default=True,
-    help="Longer side at which photos are searched: larger finds smaller faces, slower.",
+    help="Longer side searched for faces: larger finds smaller ones, slower. Default: 1280; "
+    "for clips half of theirs, 640 to 1280.",
 )
 @click.option(
     "--min-score",
@@ -50,56 +61,163 @@ _FEW = 4  # up to so many photos need no progress bar
     help="Leave out faces whose highest score is lower.",
 )
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Default: all processors.")
-@click.option("--force", is_flag=True, help="Let --annotate replace files.")
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "ray"]),
+    default="local",
+    show_default=True,
+    help="ray: read on a Ray cluster, for collections beyond one machine.",
+)
+@click.option("--force", is_flag=True, help="Replace files that --annotate or a table would.")
 def read(
     photos: tuple[Path, ...],
     model: str,
     as_json: bool,
+    csv: Path | None,
+    parquet: Path | None,
+    jsonl: Path | None,
     annotate: Path | None,
+    plot: Path | None,
     detector: Literal["centerface", "none"],
-    detect_side: int,
+    detect_side: int | None,
     min_score: float,
     threads: int | None,
+    engine: Literal["local", "ray"],
     force: bool,
 ) -> None:
-    """Read the emotions of the faces in photos.
+    """Read the emotions of the faces in photos, or in a clip.
 
     A folder stands for all images in it. Prints number, box (x1,y1 to x2,y2 in px), label,
     score (0-1) and margin (lead over the second) of each face, largest first. A photo without
     a face is an answer; one that cannot be read is named on stderr, the others are read, and
     the exit status is 1.
 
+    --csv, --parquet and --jsonl write a file instead, as they go. Until it is finished it is
+    called OUT.part; after a crash or a kill, the same command goes on where it stopped.
+
+    A clip (MP4, MOV, MKV, WebM, AVI, GIF) is read alone: people are numbered and followed, and
+    the table says who was seen when. camera:0 and the address of a stream (rtsp, http, ...) are
+    read live, until Ctrl-C; an address is opened only because you typed it.
+
     \b
     Examples:
       facetell read photo.jpg
       facetell read --json holiday/ > faces.jsonl
+      facetell read --csv faces.csv holiday/
       facetell read --annotate out/ photo.jpg
+      facetell read clip.mp4 --annotate faces.mp4 --plot emotions.png
+      facetell read camera:0 --json
     """
+    from facetell.cli.clip import ClipOptions, clip_among, read_one_clip
     from facetell.images import find_images
-    from facetell.runtime.analyzer import Analyzer
+    from facetell.runtime.collection import Settings, make_reader
 
+    table = _table_asked_for(as_json, csv=csv, parquet=parquet, jsonl=jsonl)
+    clip = clip_among(photos)
+    if clip is not None:
+        if engine != "local":
+            raise click.UsageError(f"--engine {engine} reads photos; a clip is read here.")
+        read_one_clip(
+            clip,
+            ClipOptions(
+                model=_model_path(model),
+                detector=detector,
+                detect_side=detect_side,
+                min_score=min_score,
+                threads=threads,
+                as_json=as_json,
+                table=table,
+                annotate=annotate,
+                plot=plot,
+                force=force,
+            ),
+        )
+        return
+    if plot is not None:
+        raise click.UsageError("--plot draws a clip over time; these are photos.")
     files = list(find_images(photos))
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
-    targets = _targets(photos, files, annotate, force)
-    analyzer = Analyzer(
-        _model_path(model),
+    targets = _targets(photos, files, annotate)
+    settings = Settings(
+        model=_model_path(model),
         detector=detector,
-        detect_side=detect_side,
+        detect_side=detect_side or 1280,
         min_score=min_score,
         threads=threads,
     )
-    _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {analyzer.contract.name}, "
+    reader = make_reader(settings, engine=engine)
+    _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {reader.contract.name}, "
          f"detector {detector}")  # fmt: skip
-    failed = 0
-    for index, reading in enumerate(_with_progress(analyzer, files)):
-        click.echo(json.dumps(reading.to_dict()) if as_json else _table(reading), nl=as_json)
-        if reading.error:
-            _say(f"Error: {reading.error}")
-        failed += bool(reading.error) or not _annotated(reading, targets, index, force)
+    with _opened(table, reader, files, settings, force) or nullcontext() as out:
+        failed = _read_all(reader, files, targets, out, as_json=as_json, force=force)
+        if out is not None:
+            _say(f"wrote {out.finish()}")
     if failed:
         _say(f"{failed} of {len(files)} failed")
         sys.exit(1)
+
+
+def _table_asked_for(as_json: bool, **paths: Path | None) -> tuple[Form, Path] | None:
+    asked: dict[str, Path] = {form: path for form, path in paths.items() if path is not None}
+    if len(asked) + as_json > 1:
+        raise click.UsageError("choose one of --json, --csv, --parquet and --jsonl.")
+    return next(iter(asked.items()), None)  # type: ignore[return-value]
+
+
+def _opened(
+    table: tuple[Form, Path] | None,
+    reader: Reader,
+    files: list[Path],
+    settings: Settings,
+    force: bool,
+) -> RowWriter | None:
+    from facetell.errors import InputError
+    from facetell.rows import open_rows
+    from facetell.runtime.collection import about_run
+
+    if table is None:
+        return None
+    form, path = table
+    run = about_run(files, settings)
+    try:
+        out = open_rows(path, form, labels=reader.contract.labels, run=run, force=force)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
+    if out.resumed:
+        _say(f"going on behind the {out.done} that are in {path}.part")
+    return out
+
+
+def _read_all(
+    reader: Reader,
+    files: list[Path],
+    targets: list[Path],
+    out: RowWriter | None,
+    *,
+    as_json: bool,
+    force: bool,
+) -> int:
+    """Read, show or write, annotate; how many failed, those of an earlier call included."""
+    done, failed = (out.done, out.failed) if out else (0, 0)
+    again = out is not None and out.resumed  # a kill may have come between a copy and its row
+    _refuse_taken(targets[done + again :], force)
+    # Where the readings go to the same screen, they are the progress.
+    shown = len(files) > _FEW and (out is not None or not sys.stdout.isatty())
+    with Progress(len(files), done=done, shown=shown) as progress:
+        for index, reading in enumerate(reader.read_many(files[done:]), done):
+            if out is None:
+                _print(reading, as_json)
+            if reading.error:
+                progress.say(f"Error: {reading.error}")
+            failed += bool(reading.error)
+            if targets:
+                mine = force or (again and index == done)
+                failed += not _annotate(reading, targets[index], progress.say, mine)
+            if out is not None:
+                out.add(reading)
+            progress.step()
+    return failed
 
 
 def _say(text: str) -> None:
@@ -116,9 +234,7 @@ def _model_path(model: str) -> Path:
         raise click.BadParameter(str(error), param_hint="--model") from error
 
 
-def _targets(
-    photos: tuple[Path, ...], files: list[Path], folder: Path | None, force: bool
-) -> list[Path]:
+def _targets(photos: tuple[Path, ...], files: list[Path], folder: Path | None) -> list[Path]:
     """Where each annotated copy goes: below DIR as the photo lies below the folder named."""
     if folder is None:
         return []
@@ -131,36 +247,36 @@ def _targets(
     twice = next((path for path, count in Counter(targets).items() if count > 1), None)
     if twice:
         raise click.UsageError(f"two photos would both be written to {twice}; read them apart.")
-    taken = next((path for path in targets if path.exists()), None)
-    if taken and not force:
-        raise click.UsageError(f"{taken} exists; choose another folder or pass --force.")
     return targets
 
 
-def _with_progress(analyzer: Analyzer, files: list[Path]) -> Iterator[Reading]:
-    # Where the readings go to the same screen, they are the progress.
-    shown = len(files) > _FEW and sys.stderr.isatty() and not sys.stdout.isatty()
-    bar = click.progressbar(length=len(files), file=sys.stderr, show_pos=True) if shown else None
-    with bar if bar is not None else nullcontext():
-        for reading in analyzer.read_many(files):
-            yield reading
-            if bar is not None:
-                bar.update(1)
+def _refuse_taken(targets: list[Path], force: bool) -> None:
+    taken = next((path for path in targets if path.exists()), None)
+    if taken and not force:
+        raise click.UsageError(f"{taken} exists; choose another folder or pass --force.")
 
 
-def _annotated(reading: Reading, targets: list[Path], index: int, force: bool) -> bool:
+def _annotate(reading: Reading, target: Path, say: Callable[[str], None], force: bool) -> bool:
+    """Whether the copy was written; what cannot be read has none."""
     from facetell.draw import write_annotated
     from facetell.errors import FacetellError
 
-    if not targets or reading.error:
+    if reading.error:
         return True
     try:
-        write_annotated(reading, targets[index], force=force)
+        write_annotated(reading, target, force=force)
     except (FacetellError, OSError) as error:
-        _say(f"Error: {targets[index]} was not written: {error}")
+        say(f"Error: {target} was not written: {error}")
         return False
-    _say(f"wrote {targets[index]}")
+    say(f"wrote {target}")
     return True
+
+
+def _print(reading: Reading, as_json: bool) -> None:
+    from facetell.rows import readable
+
+    text = json.dumps(reading.to_dict()) if as_json else readable(_table(reading))
+    click.echo(text, nl=as_json)
 
 
 def _table(reading: Reading) -> str:
@@ -176,6 +292,6 @@ def _table(reading: Reading) -> str:
     for number, face in enumerate(reading.faces, 1):
         x1, y1, x2, y2 = (round(value) for value in face.box_xyxy)
         box = f"{x1},{y1} to {x2},{y2}"
-        score = max(face.scores.values())
+        score = face.scores[face.label]
         rows.append(f"{number:>6}  {box:<23}  {face.label:<10}  {score:>5.2f}  {face.margin:>6.2f}")
     return "\n".join(rows) + "\n"

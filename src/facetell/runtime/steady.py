@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Steady", "SteadyScores"]
 
-# Chosen on clips made from FER2013 faces, see benchmarks/steadiness.py: longer times flicker even
-# less, but show one change in four later than 200 ms.
-_LASTS_S = 0.5  # how long an expression lasts at least, seconds
-_INDEPENDENT_S = 0.04  # frames nearer than this share their errors: together they count as one
-_SURE = 0.5  # belief that a new label needs
+# Chosen on clips made from FER2013 faces (benchmarks/steadiness.py, docs/clips.md): 0.5 s, 0.04 s
+# and 0.5 flicker a third less, but show one change in ten later than 200 ms instead of one in 25.
+_LASTS_S = 0.3  # how long an expression lasts at least, seconds
+_INDEPENDENT_S = 0.033  # frames nearer than this share their errors: together they count as one
+_SURE = 0.4  # belief that a new label needs
 _AVERAGE_S = 0.15  # averaging time of the scores, seconds
 _LEAST = 1e-3  # no frame makes an emotion less likely than this
 

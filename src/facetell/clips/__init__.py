@@ -1,0 +1,1 @@
+"""Clips, cameras and streams: read frame by frame, and written."""
