@@ -118,7 +118,6 @@ function begin(kind, source, more = {}) {
   stop();
   complain("");
   work = { kind, source, readings: [], points: [], tracker: makeTracker(), live: false, said: 0, ...more };
-  $("camera").textContent = kind === "camera" ? "Turn off the camera" : "Turn on the camera";
   $("playback").hidden = kind !== "clip";
   $("over-time").hidden = kind === "photo";
   $("results").hidden = true;
@@ -131,8 +130,8 @@ function stop() {
   work.live = false;
   video.pause();
   for (const track of video.srcObject?.getTracks() ?? []) track.stop();
+  $("camera").textContent = "Turn on the camera";
   if (work.kind === "camera") {
-    $("camera").textContent = "Turn on the camera";
     if (work.readings.length) say(`Camera off. ${work.readings.length} frames were read.`);
   }
   if (work.url) URL.revokeObjectURL(work.url);
@@ -232,13 +231,14 @@ async function readCamera() {
     const stream = await navigator.mediaDevices
       .getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 }, height: { ideal: 720 } }, audio: false })
       .catch((error) => {
-        $("camera").textContent = "Turn on the camera";
         throw new InputError(cameraTrouble(error));
       });
     if (mine !== work) return stream.getTracks().forEach((track) => track.stop());
     video.srcObject = stream;
+    $("camera").textContent = "Turn off the camera";
+    mine.live = true;
     await opened();
-    if (mine === work) await follow(mine);
+    if (mine === work && mine.live) await follow(mine); // it may have been turned off meanwhile
   });
 }
 
@@ -299,7 +299,7 @@ function show(mine, { bitmap, size_wh, faces, looks, ms }, time_s) {
   mine.shown = { size_wh, faces, looks, people, time_s, ms };
   const reading = {
     source: mine.source, size_wh, faces, model: model().contract.name, time_s,
-    people: time_s === null ? [] : people.map(({ person }) => person),
+    people: people.map(({ person }) => person),
   };
   mine.readings.push(toReading(reading));
   if (mine.readings.length > MOST_READINGS) mine.readings.shift();

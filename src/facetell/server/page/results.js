@@ -1,7 +1,9 @@
 // Readings -> files: JSON in the shape of Python's `Reading.to_dict()`, and flat CSV rows.
 
-export function toReading({ source, size_wh, faces, model, time_s = null, people = [] }) {
-  const numbered = faces.map((face, n) => ({ ...face, person: people[n] ?? null }));
+// Photos have no time and their faces no person, so these keys are left out.
+export function toReading({ source, size_wh, faces, model, time_s, people }) {
+  if (time_s === null) return { source, size_wh, faces, model, error: null };
+  const numbered = faces.map((face, n) => ({ ...face, person: people[n] }));
   return { source, size_wh, faces: numbered, model, error: null, time_s };
 }
 

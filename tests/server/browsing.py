@@ -1,0 +1,104 @@
+"""A real Chromium on the page, served by nothing but a file server on the loopback."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import io
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from facetell.server.static import CONTENT_TYPES
+
+ROOT = Path(__file__).resolve().parents[2]
+PORTRAITS = ROOT / "examples" / "four_portraits.jpg"
+PATIENCE_MS = 180_000  # a busy machine needs seconds where a phone needs one
+ISOLATION = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+
+
+def find_chromium() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+class Site:
+    """A folder over HTTP; notes what was asked for. `headers` go with every answer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.asked: list[str] = []
+        self.headers: dict[str, str] = {}
+        handler = functools.partial(_Handler, directory=str(folder))
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.site = self  # type: ignore[attr-defined]
+        self.origin = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    extensions_map = CONTENT_TYPES
+
+    def log_message(self, *_: object) -> None:
+        self.server.site.asked.append(self.path)  # type: ignore[attr-defined]
+
+    def end_headers(self) -> None:
+        for name, value in self.server.site.headers.items():  # type: ignore[attr-defined]
+            self.send_header(name, value)
+        super().end_headers()
+
+
+@contextmanager
+def chromium(camera: Path) -> Iterator[Any]:
+    """A browser whose camera shows a file; names lead nowhere but to the loopback."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_chromium(),
+            args=[
+                "--no-sandbox",  # tests run as root in containers
+                "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                "--use-fake-device-for-media-stream",
+                "--use-fake-ui-for-media-stream",
+                f"--use-file-for-fake-video-capture={camera}",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+def frames(count: int = 10) -> list[np.ndarray]:
+    """720p pictures of the four portraits, which move up and down a little."""
+    portraits = np.asarray(Image.open(PORTRAITS).convert("RGB"))
+    found = []
+    for i in range(count):
+        frame = np.full((720, 1280, 3), 70, np.uint8)
+        top = 160 + round(8 * np.sin(i / count * 2 * np.pi))
+        frame[top : top + 400] = portraits
+        found.append(frame)
+    return found
+
+
+def write_mjpeg(path: Path) -> Path:
+    """A file that Chromium's fake camera plays in a loop: one JPEG after the other."""
+    with path.open("wb") as file:
+        for frame in frames():
+            jpeg = io.BytesIO()
+            Image.fromarray(frame).save(jpeg, "JPEG", quality=95)
+            file.write(jpeg.getvalue())
+    return path
