@@ -15,12 +15,13 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 
+import uvicorn
 import websockets
 from asking import make_app, png
 from starting import serving, until_answered
 
 from facetell.errors import InputError
-from facetell.server.running import is_loopback, read_key, run
+from facetell.server.running import _Server, is_loopback, read_key, run
 from facetell.server.settings import Settings
 
 PHOTO = {"content": png(), "headers": {"content-type": "image/png"}}
@@ -78,6 +79,31 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_has(tiny_model_path):
         assert answer.result().status_code == 200
         assert process.wait(20) == 0
         assert process.stderr.read().endswith("stopped\n")
+
+
+def test_the_first_signal_refuses_new_work_and_the_second_ends_it_at_once():
+    app = make_app()
+    server = _Server(uvicorn.Config(app), app)
+    server.handle_exit(signal.SIGTERM, None)
+    assert (app.state.is_stopping, server.should_exit, server.force_exit) == (True, True, False)
+    server.handle_exit(signal.SIGINT, None)
+    assert server.force_exit
+
+
+def test_an_open_live_connection_does_not_keep_a_server_from_stopping(tiny_model_path):
+    async def talk(url, process):
+        async with websockets.connect(f"ws{url.removeprefix('http')}/v1/live") as connection:
+            await connection.send(PHOTO["content"])
+            await connection.recv()
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await connection.recv()
+            return closed.value.rcvd.code
+
+    with serving(tiny_model_path, "--detector", "none") as (url, process):
+        until_answered(url)
+        assert asyncio.run(talk(url, process)) == 1012  # restarting
+        assert process.wait(20) == 0
 
 
 def test_a_taken_port_is_one_line_and_status_1(tiny_model_path):
