@@ -1,10 +1,11 @@
 """How much of a model's speed is left when a folder of face crops is read.
 
-    python benchmarks/reading.py MODEL.onnx [--faces 20000] [--threads 1]
+    python benchmarks/reading.py MODEL.onnx [--faces 20000] [--threads 1] [--form csv]
 
 Writes synthetic 48 x 48 crops (half PNG, half JPEG) to a temporary folder, times the bare
 onnxruntime calls on as many ready tensors (twice a face where the contract says flip), then
-reads the folder with `Analyzer(detector="none")`, and prints both rates and the memory.
+reads the folder with `Analyzer(detector="none")`, without and with a table written beside it, and
+prints the rates and the memory.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import numpy as np
 from PIL import Image
 
 from facetell.graph import open_graph
-from facetell.runtime.analyzer import Analyzer
+from facetell.images import find_images
+from facetell.rows import FORMS, Form, open_rows
+from facetell.runtime.collection import Settings, about_run
 from facetell.runtime.session import BATCH, locate, read_contract
 from facetell.tensors import to_tensor
 
@@ -64,15 +67,22 @@ def memory_mb() -> tuple[float, float]:
     return now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
 
 
-def reading_rate(path: Path, folder: Path, threads: int) -> tuple[float, float]:
-    """Faces a second from files to readings; and the processor time a face, ms."""
-    analyzer = Analyzer(path, detector="none", threads=threads)
-    start, cpu, count, marks = time.perf_counter(), time.process_time(), 0, []
-    for reading in analyzer.read_many(folder):
-        count += len(reading.faces)
-        if count % 2000 == 0:
-            marks.append(round(memory_mb()[0]))
-    print(f"memory every 2000 faces, MB: {marks}")
+def reading_rate(settings: Settings, folder: Path, form: Form | None) -> tuple[float, float]:
+    """Faces a second from files to readings, or to a table; and the processor time a face, ms."""
+    files = list(find_images([folder]))
+    analyzer = settings.analyzer()
+    start, cpu = time.perf_counter(), time.process_time()
+    if form is None:
+        count = sum(len(reading.faces) for reading in analyzer.read_many(files))
+    else:
+        run = about_run(files, settings)
+        labels = analyzer.contract.labels
+        with open_rows(folder.parent / f"out.{form}", form, labels=labels, run=run) as out:
+            for reading in analyzer.read_many(files):
+                out.add(reading)
+            count = out.done
+            out.finish()
+    print(f"memory after reading: {memory_mb()[0]:.0f} MB")
     return _rates(count, start, cpu)
 
 
@@ -81,19 +91,26 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("--faces", type=int, default=20_000)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--form", choices=FORMS, default="csv")
     arguments = parser.parse_args()
     path = locate(arguments.model)
+    settings = Settings(model=path, detector="none", threads=arguments.threads)
     with tempfile.TemporaryDirectory() as name:
-        write_crops(Path(name), arguments.faces, 48)
-        # Raw calls before and after, halves: other work on the machine then hits both alike.
-        first = raw_rate(path, arguments.faces // 2, arguments.threads)
-        read = reading_rate(path, Path(name), arguments.threads)
-        second = raw_rate(path, arguments.faces // 2, arguments.threads)
-    raw = (2 / (1 / first[0] + 1 / second[0]), (first[1] + second[1]) / 2)
+        folder = Path(name) / "crops"
+        folder.mkdir()
+        write_crops(folder, arguments.faces, 48)
+        # Raw calls before, between and after: other work on the machine then hits all alike.
+        raws = [raw_rate(path, arguments.faces // 3, arguments.threads)]
+        reads = []
+        for form in (None, arguments.form):
+            reads.append(reading_rate(settings, folder, form))
+            raws.append(raw_rate(path, arguments.faces // 3, arguments.threads))
+    raw = (3 / sum(1 / rate for rate, _ in raws), sum(cpu for _, cpu in raws) / 3)
     print(f"threads: {arguments.threads}")
     print(f"raw onnxruntime   {raw[0]:8.0f} faces/s  {raw[1]:.3f} ms processor time a face")
-    print(f"reading a folder  {read[0]:8.0f} faces/s  {read[1]:.3f} ms processor time a face")
-    print(f"share of raw      {read[0] / raw[0]:8.0%}          {raw[1] / read[1]:.0%}")
+    for what, read in zip(("reading a folder", f"... into {arguments.form}"), reads, strict=True):
+        print(f"{what:<17} {read[0]:8.0f} faces/s  {read[1]:.3f} ms processor time a face")
+        print(f"  share of raw    {read[0] / raw[0]:8.0%}          {raw[1] / read[1]:.0%}")
     print(f"memory            {memory_mb()[0]:8.0f} MB at the end, {memory_mb()[1]:.0f} MB peak")
 
 

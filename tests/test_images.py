@@ -267,6 +267,16 @@ def test_images_between_pillows_warning_and_our_limit_leak_no_warning():
         read_image(png_of_size(9_900, 9_900))
 
 
+def test_a_truncated_tiff_leaks_no_warning():
+    data = encoded(Image.fromarray(gradient()), "TIFF", compression="jpeg")
+    with warnings.catch_warnings(record=True) as leaked:
+        warnings.simplefilter("always")
+        for missing in (5, 50, 150):  # decoding reads the directory again
+            with contextlib.suppress(ImageError):
+                read_image(data[:-missing])
+    assert leaked == []
+
+
 def test_files_over_max_bytes_are_refused_unread(tmp_path, monkeypatch):
     path = tmp_path / "big.png"
     path.write_bytes(b"x" * 2000)

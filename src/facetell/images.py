@@ -7,7 +7,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
@@ -183,7 +183,8 @@ def _decode(data: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
             width, height = image.size
             if width * height > max_pixels:
                 _refuse_pixels(name, f"{width} x {height}", max_pixels)
-            image.load()
+            with _silence() if image.format == "TIFF" else nullcontext():
+                image.load()
             return _to_rgb(_upright(image))
     except (ImageError, ImportError):
         raise
