@@ -5,8 +5,6 @@ import contextlib
 import json
 import signal
 import socket
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,42 +15,16 @@ pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 pytest.importorskip("websockets")
 
+import uvicorn
 import websockets
 from asking import make_app, png
+from starting import serving, until_answered
 
 from facetell.errors import InputError
-from facetell.server.running import is_loopback, read_key, run
+from facetell.server.running import _Server, is_loopback, read_key, run
 from facetell.server.settings import Settings
 
 PHOTO = {"content": png(), "headers": {"content-type": "image/png"}}
-# The command, with a detector that takes a second for photos that begin with a dark pixel.
-SLOW = """
-import time
-from facetell.cli import main
-from facetell.faces import detect
-whole = detect.WholeImage.detect
-def slow(self, image):
-    time.sleep(1.0 if image[0, 0, 0] < 9 else 0)
-    return whole(self, image)
-detect.WholeImage.detect = slow
-main()
-"""
-
-
-@contextlib.contextmanager
-def serving(model, *arguments):
-    """Address and process of `facetell serve`."""
-    command = [sys.executable, "-c", SLOW, "serve", "--port", "0", "--threads", "1"]
-    command += ["--detector", "none", "--model", str(model), *arguments]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        greeting = process.stderr.readline()
-        assert greeting.startswith("serving tiny at http"), greeting + process.stderr.read()
-        yield greeting.split()[3].rstrip("/"), process
-    finally:
-        process.kill()
-        process.wait()
-        process.stderr.close()
 
 
 def stop(process, how=signal.SIGTERM):
@@ -60,16 +32,8 @@ def stop(process, how=signal.SIGTERM):
     return process.wait(20), process.stderr.read()
 
 
-def until_answered(url):
-    for _ in range(200):
-        with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{url}/healthz")
-        time.sleep(0.05)
-    raise AssertionError("no answer")
-
-
 def test_the_command_serves_photos_and_frames_and_stops_when_asked(tiny_model_path):
-    with serving(tiny_model_path) as (url, process):
+    with serving(tiny_model_path, "--detector", "none") as (url, process):
         assert until_answered(url).json() == {"status": "ok"}
         over_http = httpx.post(f"{url}/v1/read", **PHOTO).json()
         assert over_http["model"] == "tiny"
@@ -98,19 +62,48 @@ def test_the_command_serves_photos_and_frames_and_stops_when_asked(tiny_model_pa
 
 def test_a_server_that_is_told_to_stop_finishes_what_it_has(tiny_model_path):
     dark = {**PHOTO, "content": png(faces=0)}  # no face: its first pixel is dark, which is slow
-    with serving(tiny_model_path) as (url, process), ThreadPoolExecutor() as pool:
+    with (
+        serving(tiny_model_path, "--detector", "none") as (url, process),
+        ThreadPoolExecutor() as pool,
+    ):
         until_answered(url)
         with httpx.Client() as kept:
             kept.get(f"{url}/healthz")
             answer = pool.submit(httpx.post, f"{url}/v1/read", **dark)
-            time.sleep(0.4)
+            while "facetell_queue_images 1.0" not in kept.get(f"{url}/metrics").text:
+                assert not answer.done(), "the photo was to take two seconds"
             process.send_signal(signal.SIGTERM)
-            time.sleep(0.3)
+            time.sleep(0.05)
             with contextlib.suppress(httpx.TransportError):  # its connection may be closed
                 assert kept.get(f"{url}/v1/models").status_code == 503
         assert answer.result().status_code == 200
         assert process.wait(20) == 0
         assert process.stderr.read().endswith("stopped\n")
+
+
+def test_the_first_signal_refuses_new_work_and_the_second_ends_it_at_once():
+    app = make_app()
+    server = _Server(uvicorn.Config(app), app)
+    server.handle_exit(signal.SIGTERM, None)
+    assert (app.state.is_stopping, server.should_exit, server.force_exit) == (True, True, False)
+    server.handle_exit(signal.SIGINT, None)
+    assert server.force_exit
+
+
+def test_an_open_live_connection_does_not_keep_a_server_from_stopping(tiny_model_path):
+    async def talk(url, process):
+        async with websockets.connect(f"ws{url.removeprefix('http')}/v1/live") as connection:
+            await connection.send(PHOTO["content"])
+            await connection.recv()
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                await connection.recv()
+            return closed.value.rcvd.code
+
+    with serving(tiny_model_path, "--detector", "none") as (url, process):
+        until_answered(url)
+        assert asyncio.run(talk(url, process)) == 1012  # restarting
+        assert process.wait(20) == 0
 
 
 def test_a_taken_port_is_one_line_and_status_1(tiny_model_path):
