@@ -12,6 +12,8 @@ import { makeTracker } from "./track.js";
 
 const PHOTO = { bytes: 100e6, pixels: 50e6 }; // a phone's browser has less memory than Python
 const CLIP = { bytes: 4e9, pixels: 9.5e6, seconds: 1800 };
+const CLIP_RATE = 5; // frames of each second of a clip that should be read ...
+const SLOWEST = 0.25; // ... but it does not play slower than this
 const MOST_READINGS = 20_000; // the newest are kept
 const LIVE_WINDOW_S = 30; // of the chart, for a camera
 const SAY_EVERY_MS = 4000; // a screen reader must get to finish its sentences
@@ -253,7 +255,9 @@ function cameraTrouble({ name, message }) {
 async function follow(mine) {
   mine.live = true;
   mine.began = performance.now();
-  video.onended = () => mine === work && say(`Clip read: ${mine.readings.length} frames. ${peopleSeen(mine)}`);
+  // Slowly until the first frame has told how fast this device is.
+  video.playbackRate = mine.kind === "clip" ? SLOWEST : 1;
+  video.onended = () => mine === work && conclude(mine);
   await video.play();
   let busy = false;
   const next = async (_, { mediaTime }) => {
@@ -262,10 +266,17 @@ async function follow(mine) {
     if (busy) return;
     busy = true;
     const time_s = mine.kind === "camera" ? (performance.now() - mine.began) / 1000 : mediaTime;
+    const asked = performance.now();
     await attempt(() => readFrame(mine, time_s));
+    if (mine.kind === "clip" && mine === work) slowDown(performance.now() - asked);
     busy = false;
   };
   onNextFrame(next);
+}
+
+// A clip plays slower where frames take long, so that enough of each second is read.
+function slowDown(frame_ms) {
+  video.playbackRate = Math.min(1, Math.max(SLOWEST, 1000 / CLIP_RATE / frame_ms));
 }
 
 function onNextFrame(callback) {
@@ -282,7 +293,12 @@ async function readFrame(mine, time_s) {
   });
   if (mine !== work || turn !== mine.turn || !mine.live) return result.bitmap.close();
   show(mine, result, Math.round(1000 * time_s) / 1000);
-  speak(mine, result.faces);
+  if (video.ended && mine.kind === "clip") conclude(mine); // this frame was still on its way
+  else speak(mine, result.faces);
+}
+
+function conclude(mine) {
+  say(`Clip read: ${mine.readings.length} frames. ${peopleSeen(mine)}`);
 }
 
 // After a jump in the clip what was read from there on is forgotten: it is read again.
@@ -441,7 +457,8 @@ function speak(mine, faces) {
   const speed = rate > 0 ? ` ${rate.toFixed(1)} frames a second.` : "";
   const [one] = mine.shown.people;
   const what = one ? `${faces.length} face${faces.length > 1 ? "s" : ""}; person ${one.person} looks ${one.label}, ${percent(one.score)}.` : "No face in sight.";
-  say(what + speed);
+  const slowed = video.playbackRate < 0.95 ? ` Played at ${percent(video.playbackRate)} of its speed.` : "";
+  say(what + speed + slowed);
 }
 
 function peopleSeen(mine) {

@@ -1,15 +1,15 @@
 // Readings -> files: JSON in the shape of Python's `Reading.to_dict()`, and flat CSV rows.
 
-// Photos have no time and their faces no person, so these keys are left out.
+// Photos have no time and their faces no person.
 export function toReading({ source, size_wh, faces, model, time_s, people }) {
-  if (time_s === null) return { source, size_wh, faces, model, error: null };
-  const numbered = faces.map((face, n) => ({ ...face, person: people[n] }));
+  const person = (n) => (time_s === null ? null : people[n]);
+  const numbered = faces.map((face, n) => ({ ...face, person: person(n) }));
   return { source, size_wh, faces: numbered, model, error: null, time_s };
 }
 
-// One reading is an object; several are one object a line, as `facetell read --json` prints.
+// A photo is one object; frames are one object a line, as `facetell read --json` prints.
 export function toJson(readings) {
-  if (readings.length === 1) return `${JSON.stringify(readings[0], null, 2)}\n`;
+  if (readings[0]?.time_s === null) return `${JSON.stringify(readings[0], null, 2)}\n`;
   return readings.map((reading) => `${JSON.stringify(reading)}\n`).join("");
 }
 
