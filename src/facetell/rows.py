@@ -70,7 +70,7 @@ def rows_of(reading: Reading, labels: Sequence[str]) -> list[Row]:
     """
     about: Row = dict.fromkeys(columns(labels))
     about |= {"source": reading.source, "model": reading.model, "error": reading.error}
-    about["time_s"] = getattr(reading, "time_s", None)  # clips only
+    about["time_s"] = reading.time_s  # clips only
     rows = [about | _face_fields(face, number) for number, face in enumerate(reading.faces, 1)]
     return rows or [about]
 
@@ -78,7 +78,7 @@ def rows_of(reading: Reading, labels: Sequence[str]) -> list[Row]:
 def _face_fields(face: Any, number: int) -> Row:
     return {
         "face": number,
-        "person": getattr(face, "person", None),  # clips only
+        "person": face.person,  # clips only
         **dict(zip(("x1", "y1", "x2", "y2"), map(float, face.box_xyxy), strict=True)),
         "label": face.label,
         "score": face.scores[face.label],
