@@ -77,7 +77,7 @@ def test_annotated_copies_are_written_whole_and_only_once(tmp_path):
     write_annotated(found, target)
     with Image.open(target) as written:
         assert written.size == (400, 400)
-    with pytest.raises(InputError, match=r"photo\.jpg exists\. Choose another folder, or pass --f"):
+    with pytest.raises(InputError, match=r"photo\.jpg is there already\. Choose another name"):
         write_annotated(found, target)
     write_annotated(found, target, force=True)
     assert [path.name for path in target.parent.iterdir()] == ["photo.jpg"]

@@ -223,10 +223,10 @@ SLOW = """
 import sys, time
 from facetell.runtime import analyzer
 log, read_image = open(sys.argv.pop(1), "a", buffering=1), analyzer.read_image
-def slow(source):
+def slow(source, **options):
     log.write(f"{source}\\n")
     time.sleep(0.004)
-    return read_image(source)
+    return read_image(source, **options)
 analyzer.read_image = slow
 from facetell.cli import main
 main()

@@ -205,7 +205,14 @@ class Clip:
                 "Check that it is the right file.",
                 path=self.source,
             )
-        return pictures[0]
+        known = [s for s in pictures if s.codec_context is not None]
+        if not known:  # broken bytes, or a codec that FFmpeg was built without
+            raise ClipError(
+                f"{self.source}: {_EXPECTED}, got a video stream in a form that cannot be "
+                "decoded. Copy the file again, or convert it to H.264.",
+                path=self.source,
+            )
+        return known[0]
 
     @property
     def live(self) -> bool:
