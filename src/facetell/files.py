@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facetell.errors import InputError
 
-__all__ = ["cache_folder", "refuse_overwriting", "write_atomically"]
+__all__ = ["cache_folder", "check_target", "refuse_overwriting", "write_atomically"]
 
 
 def cache_folder() -> Path:
@@ -26,6 +26,22 @@ def refuse_overwriting(path: Path, overwrite: bool = False) -> None:
     if path.exists() and not overwrite:
         raise InputError(
             f"{path} is there already. Choose another name, or overwrite with --force.", path=path
+        )
+
+
+def check_target(path: Path, overwrite: bool = False) -> None:
+    """Fail before the work that fills a file, not after it.
+
+    Raises:
+        InputError: the file is there and `overwrite` is not set, it is a folder, or the folder
+            that it goes into is missing.
+    """
+    refuse_overwriting(path, overwrite and not path.is_dir())
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(
+            f"expected the folder {folder} for {path.name}, found none. Create it first.",
+            path=path,
         )
 
 

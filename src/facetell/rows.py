@@ -16,11 +16,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, Literal, NamedTuple
 
 from facetell.errors import InputError, require
-from facetell.files import write_atomically
+from facetell.files import check_target, write_atomically
 from facetell.results import Reading
 
 __all__ = [
@@ -127,17 +126,7 @@ def open_rows(
     """
     target = Path(path)
     shape = _shape(form, tuple(labels))
-    if target.is_dir() or (target.exists() and not force):
-        raise InputError(
-            f"{target} is there already. Choose another name, or overwrite with --force.",
-            path=str(target),
-        )
-    if not target.absolute().parent.is_dir():
-        raise InputError(
-            f"expected the folder {target.absolute().parent} for {target.name}, found none. "
-            "Create it first.",
-            path=str(target),
-        )
+    check_target(target, force)
     facts = {"version": _VERSION, "form": form, "labels": list(labels), **run}
     facts = json.loads(json.dumps(facts))  # as they come back from the journal
     return RowWriter(target, shape, facts, force=force)
@@ -231,12 +220,7 @@ class RowWriter:
     def __enter__(self) -> RowWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _begun(self, facts: dict[str, Any], force: bool) -> bool:

@@ -123,12 +123,12 @@ def _say(text: str) -> None:
 
 def _check_targets(options: ClipOptions) -> None:
     from facetell.cli.options import check_targets
-    from facetell.clips.writer import check_target
+    from facetell.clips.writer import check_clip_target
     from facetell.errors import InputError
 
     try:
         if options.annotate is not None:
-            check_target(options.annotate, force=options.force)
+            check_clip_target(options.annotate, force=options.force)
         if options.plot is not None:
             check_targets([options.plot], options.force)
     except InputError as error:

@@ -23,13 +23,7 @@ label_order_option = click.option(
 
 def check_targets(paths: list[Path], force: bool) -> None:
     """Fail before minutes of work, not after."""
-    from facetell.errors import InputError
-    from facetell.files import refuse_overwriting
+    from facetell.files import check_target
 
     for path in paths:
-        refuse_overwriting(path, force)
-        if not path.absolute().parent.is_dir():
-            raise InputError(
-                f"expected the folder {path.absolute().parent} for {path.name}, found none. "
-                "Create it first."
-            )
+        check_target(path, force)

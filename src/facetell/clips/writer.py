@@ -8,18 +8,18 @@ import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facetell.errors import ClipError, InputError, require
+from facetell.files import check_target
 
 if TYPE_CHECKING:
     from av.packet import Packet
 
-__all__ = ["WRITABLE", "ClipWriter", "check_target"]
+__all__ = ["WRITABLE", "ClipWriter", "check_clip_target"]
 
 #: suffix -> container, video codec, pixel format, ticks a second, sound where it must be encoded
 WRITABLE: dict[str, tuple[str, str, str, int, str | None]] = {
@@ -65,7 +65,7 @@ class ClipWriter:
     def __init__(self, path: Path, *, sound: Path | None = None, force: bool = False) -> None:
         self._av = require("av", extra="video", purpose=f"writing clips ({path})")
         self.path = path
-        check_target(path, force=force)
+        check_clip_target(path, force=force)
         self._form, self._codec, self._pixels, self._ticks, self._sound_codec = WRITABLE[
             path.suffix.lower()
         ]
@@ -124,12 +124,7 @@ class ClipWriter:
     def __enter__(self) -> ClipWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.finish()
         else:
@@ -158,7 +153,7 @@ class ClipWriter:
             container.close()
 
 
-def check_target(path: Path, *, force: bool) -> None:
+def check_clip_target(path: Path, *, force: bool) -> None:
     """Whether a clip can be written there.
 
     Raises:
@@ -171,15 +166,7 @@ def check_target(path: Path, *, force: bool) -> None:
             expected=tuple(WRITABLE),
             actual=path.suffix,
         )
-    if path.is_dir() or (path.exists() and not force):
-        raise InputError(
-            f"{path} is there already. Choose another name, or overwrite with --force."
-        )
-    if not path.absolute().parent.is_dir():
-        raise InputError(
-            f"expected the folder {path.absolute().parent} for {path.name}, found none. "
-            "Create it first."
-        )
+    check_target(path, force)
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
