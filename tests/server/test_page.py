@@ -279,6 +279,7 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
     assert_same_faces(as_reading(readings[-1]), expected)
 
     page.click("#table-part > summary")
+    page.locator("#table tbody tr").first.wait_for()  # the table is made once it is open
     header = page.locator("#table thead th").all_inner_texts()
     rows = [row.split("\t") for row in page.locator("#table tbody tr").all_inner_texts()]
     assert header == ["time", "person", "looks", *EMOTIONS]
