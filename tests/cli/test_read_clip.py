@@ -1,10 +1,10 @@
 import csv
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from clipmaking import av, corners, noise, write_clip
+from clipmaking import av, noise, write_clip
 from facetell.cli import clip as clip_module
 from facetell.cli.read import read
 from facetell.clips.frames import Frame, open_clip
@@ -209,19 +209,46 @@ def test_an_address_keeps_both_slashes_on_its_way_through_a_path():
     assert clip_module._address(Path("folder/a.mp4")) == str(Path("folder/a.mp4"))
 
 
-def test_kill_in_the_middle_leaves_no_copy_of_that_name(tiny_model_path, tmp_path):
-    path = write_clip(tmp_path / "a.mp4", [corners(320, 320)] * 200)
-    out = tmp_path / "out" / "b.mp4"
-    out.parent.mkdir()
-    command = [sys.executable, "-m", "facetell", "read", path, "--annotate", out, "--json"]
-    command += ["--detector", "none", "--model", tiny_model_path, "--threads", "1"]
-    process = subprocess.Popen(
-        [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
-    for _ in range(20):
-        assert process.stdout.readline()
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_kill_in_the_middle_leaves_nothing_half_done_and_the_same_call_ends_well(
+    run, tiny_model_path, tmp_path
+):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    path = write_clip(tmp_path / "a.mp4", noise(8) * 50)
+    out, table, table_part = (folder / name for name in ("b.mp4", "b.csv", "b.csv.part"))
+    call = ["--annotate", out, "--csv", table, path]
+
+    def kill_in_the_middle(*more):
+        command = [sys.executable, "-m", "facetell", "read", "--detector", "none"]
+        command += ["--model", tiny_model_path, "--threads", "1", *more, *call]
+        left = {*folder.iterdir()} - {table_part}
+        process = subprocess.Popen([*map(str, command)], stderr=subprocess.DEVNULL)
+        while not (any(map(is_begun, {*folder.glob(".b.mp4.*")} - left)) and is_begun(table_part)):
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+
+    def is_begun(part):
+        return part.exists() and part.stat().st_size > 10_000
+
+    kill_in_the_middle()
     assert not out.exists()
-    assert all(entry.name.startswith(".b.mp4.") for entry in out.parent.iterdir())
+    assert not table.exists()
+    kill_in_the_middle()
+    assert len([*folder.glob(".b.mp4.*.part")]) == 1, "the next call removes what the last left"
+
+    result = run(*call)
+    assert result.exit_code == 0, result.output
+    assert sorted(entry.name for entry in folder.iterdir()) == ["b.csv", "b.mp4"]
+    with open_clip(out) as written:
+        assert len([*written]) == 400
+    with table.open() as file:
+        times = [float(row["time_s"]) for row in csv.DictReader(file)]
+    assert times == pytest.approx([i / 25 for i in range(400)], abs=1e-3)
+
+    before = out.read_bytes(), table.read_bytes()
+    kill_in_the_middle("--force")
+    assert (out.read_bytes(), table.read_bytes()) == before
+    assert run("--annotate", out, path).exit_code == 2, "it is there, so --force is needed again"

@@ -127,6 +127,20 @@ def test_a_kill_in_the_middle_leaves_no_file_of_that_name(tmp_path):
     assert len(frames_of(written(path, [corners()] * 5))) == 5
 
 
+def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
+    pytest.importorskip("fcntl", reason="needs locks that tell a killed writer from a living one")
+    path = tmp_path / "a.mp4"
+    others = {".a.mp4.original", ".b.mp4.abcdefgh.part", "a.mp4.abcdefgh.part"}
+    for name in (*others, ".a.mp4.abcdefgh.part"):
+        (tmp_path / name).write_bytes(b"half")
+    with ClipWriter(path) as out:
+        out.add(corners(), 0.0)
+        written(path, [corners()] * 5)
+        assert path.exists()
+    assert {entry.name for entry in tmp_path.iterdir()} == {"a.mp4", *others}
+    assert len(frames_of(path)) == 1, "the other's was still being written"
+
+
 def test_files_are_not_replaced_and_impossible_ones_refused(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"mine")
     with pytest.raises(InputError, match=r"a\.mp4 is there already\. Choose another name"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from fractions import Fraction
@@ -34,6 +35,7 @@ _OPTIONS = {
     "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "crf": "32", "b": "0"},
     "gif": {},
 }
+_PART = ".part"  # ends the hidden name
 # What players expect to find in a container. FFmpeg would put more into it.
 _SOUNDS = {
     "mp4": {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac"},
@@ -46,7 +48,8 @@ class ClipWriter:
     """Writes frames at their times. A context manager: the file gets its name at the end.
 
     The picture keeps its size and its times, in H.264 (mp4, mov, mkv), VP9 (webm) or as a GIF.
-    Until the end it lies beside its place under a hidden name; after an error it is removed.
+    Until the end it lies beside its place under a hidden name; after an error it is removed, and
+    after a kill by the next writer of the same path.
 
     Args:
         path: where the clip goes; the suffix says what it is.
@@ -69,9 +72,12 @@ class ClipWriter:
         self._form, self._codec, self._pixels, self._ticks, self._sound_codec = WRITABLE[
             path.suffix.lower()
         ]
-        handle, name = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
-        os.close(handle)
+        _drop_abandoned(path)
+        handle, name = tempfile.mkstemp(
+            dir=path.absolute().parent, prefix=f".{path.name}.", suffix=_PART
+        )
         self._part = Path(name)
+        self._lock = _Lock(handle)
         self._container: Any = None
         self._stream: Any = None
         self._sound_of = sound if self._sound_codec else None
@@ -112,6 +118,7 @@ class ClipWriter:
             os.fsync(file.fileno())
         os.chmod(self._part, 0o644)
         os.replace(self._part, self.path)
+        self._lock.release()
         return self.path
 
     def discard(self) -> None:
@@ -120,6 +127,7 @@ class ClipWriter:
             self._close()
         finally:
             self._part.unlink(missing_ok=True)
+            self._lock.release()
 
     def __enter__(self) -> ClipWriter:
         return self
@@ -167,6 +175,48 @@ def check_clip_target(path: Path, *, force: bool) -> None:
             actual=path.suffix,
         )
     check_target(path, force)
+
+
+class _Lock:
+    """Tells other writers that a file is being written. Nothing where the system has no flock.
+
+    Attributes:
+        held: whether the file is ours until `release`.
+    """
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self.held = _flock(handle)
+        if not self.held:  # Windows renames no open file
+            os.close(handle)
+
+    def release(self) -> None:
+        if self.held:
+            os.close(self._handle)
+        self.held = False
+
+
+def _flock(handle: int) -> bool:
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another's, or a file system without locks
+        return False
+    return True
+
+
+def _drop_abandoned(path: Path) -> None:
+    """Remove what killed writers of that path have left; what is being written stays."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.\w{{8}}{re.escape(_PART)}")
+    for part in path.absolute().parent.iterdir():
+        if name.fullmatch(part.name) and part.is_file():
+            lock = _Lock(os.open(part, os.O_RDWR))
+            if lock.held:
+                part.unlink(missing_ok=True)
+            lock.release()
 
 
 def _even(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
