@@ -28,7 +28,10 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 def write_tiny_model(
     path: Path, *, face_px: int = 48, channels: int = 1, theta: bool = True, **values: object
 ) -> Path:
-    """An ONNX file with the interface of a trained model: one linear layer, random weights."""
+    """An ONNX file with the interface of a trained model: one linear layer, random weights.
+
+    With `memory=H` the margins also depend on the memory, which fades with the time that passed.
+    """
     onnx = pytest.importorskip("onnx")
     from onnx import TensorProto, helper, numpy_helper
 
@@ -37,7 +40,7 @@ def write_tiny_model(
         name=path.stem, face_px=face_px, channels=channels, **{**settings, **values}
     )
     rng = np.random.default_rng(7)
-    inputs, labels = contract.window * channels * face_px**2, len(contract.labels)
+    inputs, labels, units = channels * face_px**2, len(contract.labels), contract.memory
     weights = rng.normal(0, 1 / np.sqrt(inputs), (inputs, labels)).astype(np.float32)
     turns = rng.normal(0, 0.1 / np.sqrt(inputs), (inputs, 6)).astype(np.float32)
     identity = np.array([1, 0, 0, 0, 1, 0], np.float32)
@@ -48,10 +51,14 @@ def write_tiny_model(
         "turns": turns,
         "identity": identity,
         "theta_shape": np.array([-1, 1, 2, 3], np.int64),
+        "recall": rng.normal(0, 1, (2 * units, labels)).astype(np.float32),
+        "learn": rng.normal(0, 1 / np.sqrt(inputs), (inputs, 2 * units)).astype(np.float32),
+        "memory_shape": np.array([-1, 2, units], np.int64),
+        "time_shape": np.array([-1, 1, 1], np.int64),
     }
     nodes = [
         helper.make_node("Flatten", ["faces"], ["flat"]),
-        helper.make_node("Gemm", ["flat", "weights", "bias"], ["margins"]),
+        helper.make_node("Gemm", ["flat", "weights", "bias"], ["alone" if units else "margins"]),
         helper.make_node("Mul", ["margins", "scale"], ["logits"]),
         helper.make_node("Softmax", ["logits"], ["scores"], axis=1),
     ]
@@ -62,12 +69,27 @@ def write_tiny_model(
             helper.make_node("Reshape", ["six", "theta_shape"], ["theta"]),
         ]
         outputs["theta"] = ["batch", 1, 2, 3]
+    takes = {"faces": ["batch", 1, channels, face_px, face_px]}
+    if units:
+        nodes[2:2] = [
+            helper.make_node("Flatten", ["memory"], ["flat_memory"]),
+            helper.make_node("Gemm", ["flat_memory", "recall"], ["remembered"]),
+            helper.make_node("Add", ["alone", "remembered"], ["margins"]),
+            helper.make_node("MatMul", ["flat", "learn"], ["flat_new"]),
+            helper.make_node("Reshape", ["flat_new", "memory_shape"], ["new"]),
+            helper.make_node("Reshape", ["elapsed_s", "time_shape"], ["passed"]),
+            helper.make_node("Neg", ["passed"], ["less"]),
+            helper.make_node("Exp", ["less"], ["kept"]),
+            helper.make_node("Mul", ["memory", "kept"], ["old"]),
+            helper.make_node("Add", ["old", "new"], ["next_memory"]),
+        ]
+        outputs["next_memory"] = takes["memory"] = ["batch", 2, units]
+        takes["elapsed_s"] = ["batch"]
     used = {name for node in nodes for name in node.input}
-    shape = ["batch", contract.window, channels, face_px, face_px]
     graph = helper.make_graph(
         nodes,
         "tiny",
-        [helper.make_tensor_value_info("faces", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in takes.items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs.items()],
         [numpy_helper.from_array(v, n) for n, v in constants.items() if n in used],
     )

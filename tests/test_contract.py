@@ -36,7 +36,7 @@ def test_a_contract_survives_its_way_through_metadata(face_px, scale, margin, na
     "field",
     [
         {"face_px": 4}, {"channels": 2}, {"labels": ("happy",)}, {"labels": ("sad", "sad")},
-        {"mean": (0.5, 0.5)}, {"std": (0.0,)}, {"score_scale": 0.0}, {"window": 0},
+        {"mean": (0.5, 0.5)}, {"std": (0.0,)}, {"score_scale": 0.0}, {"memory": -1},
         {"crop_margin": -0.6},
     ],
 )  # fmt: skip
@@ -49,9 +49,9 @@ def test_an_impossible_contract_is_refused(field):
     ("text", "message"),
     [
         ("", "not JSON"),
-        ("[]", "version 1, got None"),
-        ('{"version": 99}', "version 1, got 99"),
-        ('{"version": 1, "name": "x", "colour": "bgr"}', r"unknown contract fields \['colour'\]"),
+        ("[]", "version 2, got None"),
+        ('{"version": 99}', "version 2, got 99"),
+        ('{"version": 2, "name": "x", "colour": "bgr"}', r"unknown contract fields \['colour'\]"),
     ],
 )
 def test_a_contract_of_another_kind_is_refused(text, message):

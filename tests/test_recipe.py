@@ -101,3 +101,19 @@ def test_overrides_come_last_and_are_checked_alike(tmp_path):
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(RecipeError, match=r"compact.*Did you mean 'compact'"):
         load_recipe("compcat")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.memory=4"], "belong together: expected both 0 or both above 0, got 4 and 0"),
+        (["clips.frames=4"], "belong together: expected both 0 or both above 0, got 0 and 4"),
+        (
+            ["model.memory=4", "clips.frames=4", "model.channels=3"],
+            r"made of grey faces: expected model\.channels = 1, got 3",
+        ),
+    ],
+)
+def test_an_lstm_over_frames_needs_clips_of_grey_faces(overrides, message):
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("quick", overrides=overrides)

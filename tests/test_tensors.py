@@ -38,15 +38,6 @@ def test_grey_faces_and_their_rgb_copies_give_the_same_tensor(contract, count):
     assert np.array_equal(out, to_tensor(np.repeat(x[..., None], 3, 3), contract))
 
 
-def test_a_window_of_frames_is_its_frames():
-    x = faces(2, 4, 12, 12, 3)
-
-    out = to_tensor(x, COLOUR)
-
-    assert out.shape == (2, 4, 3, 12, 12)
-    assert np.array_equal(out[:, 2:3], to_tensor(x[:, 2], COLOUR))
-
-
 def test_luma_keeps_grey_and_weighs_green_most():
     ramp = np.arange(256, dtype=np.uint8)
 

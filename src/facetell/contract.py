@@ -16,7 +16,7 @@ from facetell.labels import EMOTIONS
 __all__ = ["METADATA_KEY", "VERSION", "Contract"]
 
 METADATA_KEY = "facetell.contract"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,8 +32,8 @@ class Contract:
         std: per channel, on the 0-1 scale; divides the face.
         crop_margin: the square crop's side is (1 + 2 * margin) times the box's longer side.
         align: turn the crop so that the eyes lie level.
-        window: frames T that one call reads; 1 for stills.
-        sequence: what the LSTM reads: `regions`, `rows`, `frames`; `mean`, `whole`: no LSTM.
+        sequence: what the LSTM reads: `regions`, `rows`; `mean`, `whole`: no LSTM.
+        memory: units H of the LSTM over the frames of a clip; 0 for a model of stills.
         flip: average the margins of the face and of its mirror image.
         score_scale: scores = softmax(score_scale * margins), fitted on validation faces.
         score_meaning: one sentence for people.
@@ -56,8 +56,8 @@ class Contract:
     std: tuple[float, ...] = (0.25,)
     crop_margin: float = 0.0
     align: bool = True
-    window: int = 1
     sequence: str = "regions"
+    memory: int = 0
     flip: bool = True
     score_scale: float = 1.0
     score_meaning: str = (
@@ -82,7 +82,7 @@ class Contract:
             "mean": len(self.mean) == self.channels,
             "std": len(self.std) == self.channels and all(s > 0 for s in self.std),
             "crop_margin": -0.5 < self.crop_margin <= 2,
-            "window": self.window >= 1,
+            "memory": self.memory >= 0,
             "score_scale": self.score_scale > 0,
         }
         for name, holds in checks.items():

@@ -31,17 +31,36 @@ OPSET = 20
 
 
 class _Deployed(nn.Module):
-    """The network with the calibration behind it: faces -> margins, scores(, theta)."""
+    """The network with the calibration behind it.
+
+    Faces (B, 1, C, S, S), and with an LSTM over frames its state (B, 2, H) before them and the
+    seconds (B,) since -> margins and scores (B, K), theta (B, 1, 2, 3) and the state afterwards,
+    the last two where there are such.
+    """
 
     def __init__(self, network: Hybrid, scale: float) -> None:
         super().__init__()
         self.network = network
         self.scale = scale
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, ...]:
-        margins, _, theta = self.network(faces)
-        scores = torch.softmax(self.scale * margins, 1)
-        return (margins, scores) if theta is None else (margins, scores, theta)
+    def forward(
+        self, faces: Tensor, memory: Tensor | None = None, elapsed_s: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        elapsed = None if elapsed_s is None else elapsed_s[:, None]
+        margins, _, theta, state = self.network(faces, elapsed, memory)
+        margins = margins[:, 0]
+        outputs = (margins, torch.softmax(self.scale * margins, 1), theta, state)
+        return tuple(output for output in outputs if output is not None)
+
+
+def _inputs(contract: Contract, batch: int) -> dict[str, Tensor]:
+    """Zeros as the graph takes them, by name."""
+    side = contract.face_px
+    inputs = {"faces": torch.zeros(batch, 1, contract.channels, side, side)}
+    if contract.memory:
+        inputs["memory"] = torch.zeros(batch, 2, contract.memory)
+        inputs["elapsed_s"] = torch.zeros(batch)
+    return inputs
 
 
 def export(
@@ -86,19 +105,24 @@ def export(
 
 
 def graph_of(network: Hybrid, contract: Contract) -> bytes:
-    """The serialised ONNX graph; input `faces`, outputs `margins`, `scores` and maybe `theta`."""
+    """The serialised ONNX graph.
+
+    Input `faces`, outputs `margins`, `scores` and maybe `theta`; with an LSTM over frames also
+    the inputs `memory` and `elapsed_s` and the output `next_memory`.
+    """
     require("onnxscript", extra="train", purpose="exporting")
-    side = contract.face_px
-    example = torch.zeros(2, contract.window, contract.channels, side, side)
+    example = _inputs(contract, 2)
     outputs = ["margins", "scores"] + (["theta"] if network.stn is not None else [])
+    outputs += ["next_memory"] if contract.memory else []
+    batch = torch.export.Dim("batch", min=1)
     module = _Deployed(network.eval().cpu(), contract.score_scale)
     with _quiet():
         program = torch.onnx.export(
             module,
-            (example,),
-            input_names=["faces"],
+            tuple(example.values()),
+            input_names=list(example),
             output_names=outputs,
-            dynamic_shapes={"faces": {0: torch.export.Dim("batch", min=1)}},
+            dynamic_shapes={name: {0: batch} for name in example},
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -121,12 +145,17 @@ def largest_difference(
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    tensor = to_tensor(faces, contract)
+    inputs = _inputs(contract, len(faces))
+    inputs["faces"] = torch.from_numpy(to_tensor(faces, contract))
+    if contract.memory:  # as after some frames
+        generator = torch.Generator().manual_seed(0)
+        inputs["memory"] = torch.rand(inputs["memory"].shape, generator=generator) - 0.5
+        inputs["elapsed_s"] = torch.rand(len(faces), generator=generator)
     module = _Deployed(network.eval(), contract.score_scale)
     with torch.inference_mode():
-        expected = [o.numpy() for o in module(torch.from_numpy(tensor))]
-    together = session.run(None, {"faces": tensor})
-    alone = session.run(None, {"faces": tensor[:1]})
+        expected = [o.numpy() for o in module(*inputs.values())]
+    together = session.run(None, {name: value.numpy() for name, value in inputs.items()})
+    alone = session.run(None, {name: value[:1].numpy() for name, value in inputs.items()})
     pairs = [
         *zip(expected, together, strict=True),
         *zip([e[:1] for e in expected], alone, strict=True),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facetell.contract import Contract
 
-__all__ = ["Prediction", "Predictor", "softmax"]
+__all__ = ["FramePredictor", "Prediction", "Predictor", "softmax"]
 
 
 class Prediction(NamedTuple):
@@ -47,4 +47,28 @@ class Predictor(Protocol):
 
     def predict(self, faces: NDArray[np.uint8]) -> Prediction:
         """Score (N, S, S) grey or (N, S, S, 3) RGB uint8 faces; N may be 0 and large."""
+        ...
+
+
+@runtime_checkable
+class FramePredictor(Predictor, Protocol):
+    """Something that also scores the faces of a clip's frames by what went before."""
+
+    def predict_next(
+        self,
+        faces: NDArray[np.uint8],
+        memory: NDArray[np.float32] | None,
+        elapsed_s: NDArray[np.floating],
+    ) -> tuple[Prediction, NDArray[np.float32]]:
+        """Score the next frame of N clips.
+
+        Args:
+            faces: (N, S, S) grey or (N, S, S, 3) RGB uint8.
+            memory: (N, ...) as the frame before left it; zeros, or None for all of them, where
+                there was none.
+            elapsed_s: (N,) seconds since that frame; 0 where there was none.
+
+        Returns:
+            The prediction, and the memory for the next frame.
+        """
         ...

@@ -23,6 +23,7 @@ from facetell.errors import RecipeError
 
 __all__ = [
     "AugmentOptions",
+    "ClipOptions",
     "DataOptions",
     "ModelOptions",
     "Protocol",
@@ -106,17 +107,20 @@ class ModelOptions:
     dropout: float = _option(
         0.5, "share of features dropped before the decision while training", _fraction
     )
-    sequence: Literal["regions", "rows", "frames", "mean", "whole"] = _option(
+    sequence: Literal["regions", "rows", "mean", "whole"] = _option(
         "regions",
         "what the LSTM reads: regions = the feature map's cells row by row, "
         "rows = whole rows of it, top to bottom, "
-        "frames = one vector per frame, mean = no LSTM, average of the cells, "
+        "mean = no LSTM, average of the cells, "
         "whole = no LSTM, all cells at once",
     )
     grid: int = _option(
         6, "all but mean: the feature map is averaged to grid x grid cells", _positive
     )
     hidden: int = _option(96, "units of the LSTM", _positive)
+    memory: int = _option(
+        0, "units of another LSTM, over the frames of a clip; 0 = none", _not_negative
+    )
     head: Literal["svm", "softmax"] = _option(
         "svm", "svm = one-vs-rest linear SVM (squared hinge); softmax = the control"
     )
@@ -190,13 +194,30 @@ class DataOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """Clips made of stills, for the LSTM over frames: faces that move and are lit anew."""
+
+    frames: int = _option(0, "frames of a clip; 0 = train on stills", _not_negative)
+    share: float = _option(
+        0.2, "share of the faces that start a clip in one epoch", lambda v: 0 < v <= 1
+    )
+    change: float = _option(
+        0.7, "share of the clips in which another face takes over", lambda v: 0 <= v <= 1
+    )
+    same: float = _option(
+        0.3, "share of those in which it has the same label", lambda v: 0 <= v <= 1
+    )
+    shake: float = _option(1.0, "scales all that disturbs: movement, light, blur, noise", _positive)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """A whole training: name, purpose and the five sections.
+    """A whole training: name, purpose and the six sections.
 
     Attributes:
         name: what runs and models are called.
         purpose: one sentence for people.
-        model, train, augment, svm, data: see their classes.
+        model, train, augment, svm, data, clips: see their classes.
     """
 
     name: str = "custom"
@@ -206,6 +227,7 @@ class Recipe:
     augment: AugmentOptions = field(default_factory=AugmentOptions)
     svm: SvmOptions = field(default_factory=SvmOptions)
     data: DataOptions = field(default_factory=DataOptions)
+    clips: ClipOptions = field(default_factory=ClipOptions)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `recipe_from_dict` is its inverse."""
@@ -262,7 +284,22 @@ def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: 
             f"model.depths in {where} must say how many blocks each stage of the residual trunk "
             f"has: expected {len(widths)} numbers, as in model.widths, got {list(depths)!r}."
         )
+    _check_clips(recipe, where)
     return recipe
+
+
+def _check_clips(recipe: Recipe, where: str) -> None:
+    """An LSTM over frames and the clips that train it come together, and read grey faces."""
+    if bool(recipe.model.memory) != bool(recipe.clips.frames):
+        raise RecipeError(
+            f"model.memory and clips.frames in {where} belong together: expected both 0 or both "
+            f"above 0, got {recipe.model.memory} and {recipe.clips.frames}. Set the other, too."
+        )
+    if recipe.clips.frames and recipe.model.channels != 1:
+        raise RecipeError(
+            f"clips in {where} are made of grey faces: expected model.channels = 1, got "
+            f"{recipe.model.channels}. Set model.channels=1."
+        )
 
 
 def describe_settings(recipe: Recipe) -> str:

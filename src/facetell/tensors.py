@@ -41,25 +41,17 @@ def to_tensor(faces: NDArray[np.uint8], contract: Contract) -> NDArray[np.float3
     """Faces as a model reads them.
 
     Args:
-        faces: uint8, (B, S, S) grey or (B, S, S, 3) RGB for stills;
-            (B, T, S, S, 3) for windows of frames. S is `contract.face_px`.
+        faces: uint8, (B, S, S) grey or (B, S, S, 3) RGB. S is `contract.face_px`.
 
     Returns:
-        (B, T, C, S, S) float32; T is 1 for stills.
+        (B, 1, C, S, S) float32: each face is a clip of one frame.
 
     Raises:
         InputError: another dtype, size or number of axes.
     """
     faces = np.asarray(faces)
     side = contract.face_px
-    still = faces.ndim == 3 or (faces.ndim == 4 and faces.shape[-1] == 3)
-    if still and faces.ndim == 3:
-        fits = faces.shape[1:] == (side, side)
-    elif still:
-        fits = faces.shape[1:] == (side, side, 3)
-    else:
-        fits = faces.ndim == 5 and faces.shape[2:] == (side, side, 3)
-    if faces.dtype != np.uint8 or not fits:
+    if faces.dtype != np.uint8 or faces.shape[1:] not in ((side, side), (side, side, 3)):
         raise InputError(
             f"faces must be uint8 RGB of shape (N, {side}, {side}, 3), "
             f"got {faces.dtype} of shape {faces.shape}. "
@@ -67,8 +59,4 @@ def to_tensor(faces: NDArray[np.uint8], contract: Contract) -> NDArray[np.float3
             expected=(side, side, 3),
             actual=faces.shape,
         )
-    if still:
-        return normalise(faces, contract)[:, None]
-    batch, frames = faces.shape[:2]
-    planes = normalise(faces.reshape(batch * frames, *faces.shape[2:]), contract)
-    return planes.reshape(batch, frames, *planes.shape[1:])
+    return normalise(faces, contract)[:, None]

@@ -25,7 +25,7 @@ def test_every_recipe_builds_a_network_that_scores_faces(name):
     o = recipe.model
     out = built(o, recipe.train).eval()(torch.randn(3, 1, o.channels, o.face_px, o.face_px))
 
-    assert out.margins.shape == (3, 7)
+    assert out.margins.shape == (3, 1, 7)
     assert out.margins.isfinite().all()
     assert (out.theta is not None) == o.stn
 
@@ -43,7 +43,7 @@ def test_a_face_scores_the_same_alone_and_in_any_batch(name):
     assert torch.allclose(together.flip(0), model(faces.flip(0)).margins, atol=1e-4)
 
 
-@pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "frames", "whole"])
+@pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "whole"])
 @pytest.mark.parametrize("stn", [True, False])
 @pytest.mark.parametrize("trunk", ["six", "four", "residual"])
 def test_every_combination_of_blocks_works(sequence, stn, trunk):
@@ -51,23 +51,73 @@ def test_every_combination_of_blocks_works(sequence, stn, trunk):
 
     out = built(options).eval()(torch.randn(2, 3, 1, 16, 16))
 
-    assert out.margins.shape == (2, 7)
-    assert out.features.shape == (2, 8 if sequence in ("mean", "whole") else 5)
+    assert out.margins.shape == (2, 3, 7)
+    assert out.features.shape == (2, 3, 8 if sequence in ("mean", "whole") else 5)
 
 
-def test_only_an_lstm_over_frames_sees_their_order():
-    window = torch.randn(1, 4, 1, 16, 16)
-    for sequence in ("frames", "regions", "rows", "mean", "whole"):
-        model = built(replace(SMALL, sequence=sequence)).eval()
-        same = torch.allclose(model(window).margins, model(window.flip(1)).margins, atol=1e-5)
-        assert same is (sequence != "frames"), sequence
+def remembering():
+    """A network whose LSTM over frames says something, as after training."""
+    model = built(replace(SMALL, memory=6)).eval()
+    torch.nn.init.normal_(model.memory.svm.weight)
+    return model
+
+
+@pytest.mark.parametrize("memory", [0, 6])
+def test_only_an_lstm_over_frames_lets_a_frame_depend_on_those_before(memory):
+    model = remembering() if memory else built(SMALL).eval()
+    clip = torch.randn(1, 4, 1, 16, 16)
+    alone = torch.cat([model(clip[:, i : i + 1]).margins for i in range(4)], 1)
+
+    together = model(clip).margins
+
+    assert torch.allclose(together[:, 0], alone[:, 0], atol=1e-5)
+    assert torch.allclose(together[:, 1:], alone[:, 1:], atol=1e-5) is not bool(memory)
+
+
+def test_frames_one_by_one_with_the_state_in_between_are_the_clip_as_a_whole():
+    model = remembering()
+    clip, elapsed = torch.randn(2, 4, 1, 16, 16), torch.tensor([[0, 0.04, 0.04, 0.3]] * 2)
+    whole = model(clip, elapsed)
+
+    state, margins = None, []
+    for i in range(4):
+        out = model(clip[:, i : i + 1], elapsed[:, i : i + 1], state)
+        state = out.state
+        margins.append(out.margins)
+
+    assert torch.allclose(torch.cat(margins, 1), whole.margins, atol=1e-5)
+    assert torch.allclose(state, whole.state, atol=1e-5)
+    assert not torch.allclose(model(clip, elapsed * 9).margins, whole.margins, atol=1e-3)
+
+
+def test_an_untrained_lstm_over_frames_changes_nothing():
+    model = built(replace(SMALL, memory=6)).eval()
+    clip = torch.randn(2, 3, 1, 16, 16)
+
+    assert torch.equal(model(clip).margins, model.svm(model(clip).features))
+
+
+def test_a_frozen_network_trains_its_lstm_over_frames_and_nothing_else():
+    model = built(replace(SMALL, memory=6, batch_norm=True, dropout=0.5))
+    model.freeze_faces()
+    model.train()
+    torch.nn.init.normal_(model.memory.svm.weight)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    model(torch.randn(4, 3, 1, 16, 16)).margins.square().mean().backward()
+    optimiser.step()
+
+    changed = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+    assert changed
+    assert all(name.startswith("memory.") for name in changed)
 
 
 def test_an_lstm_over_regions_or_rows_sees_where_things_are_and_the_mean_does_not():
     maps = torch.randn(1, 6, 2, 2)
     for sequence, sees in (("regions", True), ("rows", True), ("whole", True), ("mean", False)):
         model = built(replace(SMALL, sequence=sequence, stn=False)).eval()
-        plain, turned = (model.read(model.cells(m), 1, 1) for m in (maps, maps.flip(2, 3)))
+        plain, turned = (model.read(model.cells(m)) for m in (maps, maps.flip(2, 3)))
         assert torch.allclose(plain, turned, atol=1e-5) is not sees, sequence
 
 

@@ -188,14 +188,6 @@ def test_impossible_settings_are_refused(tiny_model_path):
         Analyzer(tiny_model_path, detector="haar")
 
 
-def test_photos_need_a_model_for_stills(make_model, tmp_path):
-    analyzer = Analyzer(make_model(tmp_path / "clip.onnx", window=3, theta=False), detector="none")
-    with pytest.raises(InputError, match="photos need a model for stills, got clip"):
-        analyzer.read(photo(1))
-    with pytest.raises(InputError, match="photos need a model for stills, got clip"):
-        analyzer.read_many([photo(1)])
-
-
 def test_read_is_an_analyzer_in_one_call(tiny_model_path, monkeypatch):
     monkeypatch.setattr(analyzer_module, "DEFAULT_MODEL", str(tiny_model_path))
     image = photo(5)

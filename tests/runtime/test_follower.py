@@ -118,20 +118,28 @@ def test_scores_without_smoothing_are_the_models_own(follow, tiny_model_path):
         assert face.label == max(face.scores, key=face.scores.get)
 
 
-def test_a_model_with_a_window_is_fed_the_last_frames_of_each_person(make_model, tmp_path):
-    path = make_model(tmp_path / "frames.onnx", window=3, theta=False, sequence="frames")
-    analyzer = Analyzer(path, detector="none", threads=1)
-    follower = Follower(analyzer, steady=False)
-    crops = [np.random.default_rng(i).integers(0, 256, (48, 48, 3), np.uint8) for i in range(5)]
-    seen = [follower.read(crop, i / RATE).faces[0] for i, crop in enumerate(crops)]
-    for i in range(5):
-        window = np.stack([crops[max(0, i - 2)], crops[max(0, i - 1)], crops[i]])
-        expected = load(path, threads=1).predict(window[None]).scores[0]
-        assert np.allclose(list(seen[i].scores.values()), expected, atol=1e-5)
+def test_a_model_with_an_lstm_over_frames_remembers_each_person_by_itself(make_model, tmp_path):
+    path = make_model(tmp_path / "frames.onnx", memory=3, theta=False)
+    model = load(path, threads=1)
+    follower = Follower(Analyzer(path, detector=Painted(), threads=1), steady=False)
+    memories: dict[int, np.ndarray] = {}
+    for i in range(20):  # the second person comes at the third frame, and is seen a little later
+        places = [(60 + i, 100, 255), (160, 100, 252)][: 1 + (i >= 2)]
+        image = frame(*places)
+        for face in follower.read(image, i / RATE).faces:
+            detection = Detection(box_xyxy=face.box_xyxy, score=1.0, landmarks_xy=face.landmarks_xy)
+            before = memories.get(face.person)
+            expected, memories[face.person] = model.predict_next(
+                crop_faces(image, [detection], model.contract),
+                before,
+                np.array([0.0 if before is None else 1 / RATE]),
+            )
+            assert np.allclose(list(face.scores.values()), expected.scores[0], atol=1e-5)
+    assert len(memories) == 2
 
 
-def test_nobody_in_sight_of_a_model_with_a_window_is_an_answer(make_model, tmp_path):
-    path = make_model(tmp_path / "frames.onnx", window=3, theta=False)
+def test_nobody_in_sight_of_a_model_with_an_lstm_over_frames_is_an_answer(make_model, tmp_path):
+    path = make_model(tmp_path / "frames.onnx", memory=3, theta=False)
     follower = Follower(Analyzer(path, detector=Painted(), threads=1))
     assert follower.read(frame(), 0.0).faces == ()
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 
@@ -84,11 +86,40 @@ def test_colour_models_without_theta_answer_without_theta(make_model, tmp_path):
     assert answer.scores.shape == (2, 7)
 
 
-def test_windows_are_read_as_windows(make_model, tmp_path):
-    clip = load(make_model(tmp_path / "clip.onnx", window=3, theta=False, face_px=16), threads=1)
-    assert clip.predict(np.zeros((2, 3, 16, 16, 3), np.uint8)).scores.shape == (2, 7)
-    with pytest.raises(InputError, match=r"clip reads 3 frames at a time, got .* \(2, 16, 16\)"):
-        clip.predict(np.zeros((2, 16, 16), np.uint8))
+@pytest.mark.parametrize("flip", [True, False])
+def test_frames_are_scored_by_what_went_before_and_each_clip_has_its_own_memory(
+    make_model, tmp_path, flip
+):
+    model = load(make_model(tmp_path / "clip.onnx", memory=3, theta=False), threads=1, flip=flip)
+    one, other, shown = faces(1), faces(2)[1:], faces(3)[2:]
+    pauses = np.array([0.1, 0.2])
+    _, memory = model.predict_next(np.concatenate([one, other]), None, np.zeros(2))
+    assert memory.shape == (2, 1 + flip, 2, 3)
+    both, _ = model.predict_next(np.concatenate([shown, shown]), memory, pauses)
+    for row, before in enumerate((one, other)):
+        _, alone = model.predict_next(before, None, np.zeros(1))
+        again, _ = model.predict_next(shown, alone, pauses[row : row + 1])
+        assert np.allclose(again.scores[0], both.scores[row], atol=1e-5)
+    assert np.abs(both.scores[0] - both.scores[1]).max() > 0.01
+    assert np.abs(both.scores - model.predict(shown).scores).max() > 0.01
+
+
+def test_a_model_with_memory_takes_each_face_of_a_photo_for_a_first_frame(make_model, tmp_path):
+    model = load(make_model(tmp_path / "clip.onnx", memory=3), threads=1)
+    first, _ = model.predict_next(faces(3), np.zeros((3, 2, 2, 3), np.float32), np.zeros(3))
+    assert np.array_equal(model.predict(faces(3)).scores, first.scores)
+    assert model.predict(faces(3)[:0]).scores.shape == (0, 7)
+
+
+def test_a_graph_without_the_promised_memory_is_refused(make_model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = make_model(tmp_path / "clip.onnx")
+    model = onnx.load(path)
+    contract = json.loads(model.metadata_props[0].value) | {"memory": 4}
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(contract)})
+    onnx.save(model, path)
+    with pytest.raises(ContractError, match=r"promises 'memory' of shape \(B, 2, 4\), .* None"):
+        load(path)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +169,7 @@ def test_a_file_without_contract_says_how_to_get_one(tiny_model_path, tmp_path):
     onnx.helper.set_model_props(model, {METADATA_KEY: "{}"})
     onnx.save(model, tmp_path / "old.onnx")
     with pytest.raises(
-        ContractError, match=r"old\.onnx: expected a contract of version 1, got None"
+        ContractError, match=r"old\.onnx: expected a contract of version 2, got None"
     ):
         load(tmp_path / "old.onnx")
 

@@ -76,7 +76,7 @@ def test_the_page_offers_the_served_model_first_and_the_other_bundled_ones_for_s
     make_model, tiny_model_path, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("facetell.runtime.session.MODELS", tmp_path)
-    for name, window in [("a", 1), ("b", 1), ("clip", 3)]:
-        make_model(tmp_path / f"{name}.onnx", window=window, theta=False)
+    for name, memory in [("a", 0), ("b", 0), ("clip", 3)]:
+        make_model(tmp_path / f"{name}.onnx", memory=memory, theta=False)
     assert page_models("b") == [tmp_path / "b.onnx", tmp_path / "a.onnx"]
     assert page_models(tiny_model_path) == [tiny_model_path]

@@ -140,7 +140,7 @@ def test_no_file_of_the_page_is_ignored_by_git_and_so_left_out_of_a_wheel():
     ("values", "message"),
     [
         ([{}] * 2, "got two called 'one'"),
-        ([{"window": 4}], "needs models for stills, got one, which reads 4 frames at a time"),
+        ([{"memory": 4}], "needs models for stills, got one, which has an LSTM over frames"),
         ([], "needs at least one model, got none"),
     ],
 )

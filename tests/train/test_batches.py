@@ -9,6 +9,7 @@ from facetell.contract import Contract  # noqa: E402
 from facetell.datasets.splits import oversample, split  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.recipe import load_recipe  # noqa: E402
+from facetell.train import batches  # noqa: E402
 from facetell.train.batches import TrainingFaces  # noqa: E402
 
 
@@ -33,7 +34,7 @@ def test_an_epoch_sees_no_face_twice_and_leaves_less_than_a_batch_out(side):
 
 def test_the_same_epoch_is_the_same_and_the_next_one_differs(side):
     def first(epoch):
-        return next(training_faces(side).epoch(epoch))[0]
+        return next(training_faces(side).epoch(epoch)).faces
 
     assert torch.equal(first(3), first(3))
     assert not torch.equal(first(3), first(4))
@@ -41,10 +42,10 @@ def test_the_same_epoch_is_the_same_and_the_next_one_differs(side):
 
 def test_processes_share_every_batch_without_overlap(side):
     faces = training_faces(side)
-    alone = [targets for _, targets, _ in faces.epoch(0)]
+    alone = [batch.targets[:, 0] for batch in faces.epoch(0)]
     shared = [
-        torch.stack([a, b], 1).flatten()
-        for (_, a, _), (_, b, _) in zip(
+        torch.cat([a.targets, b.targets], 1).flatten()
+        for a, b in zip(
             faces.epoch(0, rank=0, processes=2), faces.epoch(0, rank=1, processes=2), strict=True
         )
     ]
@@ -61,6 +62,34 @@ def test_oversampled_classes_are_equally_frequent(side):
 
 def test_the_first_epochs_see_smaller_faces_when_the_recipe_says_so(side):
     faces = training_faces(side, small_share=0.5, epochs=4)
-    sides = [next(faces.epoch(epoch))[0].shape[-1] for epoch in range(4)]
+    sides = [next(faces.epoch(epoch)).faces.shape[-1] for epoch in range(4)]
 
     assert sides == [12, 12, 16, 16]
+
+
+def training_clips(side, share=0.5):
+    overrides = ["model.face_px=16", "model.memory=4", "clips.frames=5", "train.batch_size=8",
+                 f"clips.share={share}"]  # fmt: skip
+    recipe = load_recipe("quick", overrides=overrides)
+    return batches.training_faces(side, recipe, Contract(name="x", face_px=16, memory=4))
+
+
+def test_a_recipe_with_clips_trains_on_frames_made_of_a_share_of_its_faces(side):
+    clips = training_clips(side)
+    batch = next(clips.epoch(0))
+
+    assert clips.steps() == max(1, len(side) // 2 // 8)
+    assert batch.faces.shape == (8, 5, 1, 16, 16)
+    assert batch.targets.shape == batch.elapsed.shape == (8, 5)
+    assert torch.equal(next(clips.epoch(0)).faces, batch.faces)
+    assert not torch.equal(next(clips.epoch(1)).faces, batch.faces)
+
+
+def test_the_clips_that_an_epoch_is_judged_by_are_always_the_same(side):
+    recipe = load_recipe("quick", overrides=["model.face_px=16", "model.memory=4",
+                                             "clips.frames=5"])  # fmt: skip
+    contract = Contract(name="x", face_px=16, memory=4)
+    made = [batches.held_out_clips(side.dataset, side.indices, recipe, contract) for _ in range(2)]
+
+    assert len(made[0].frames) == min(len(side), 400)
+    assert torch.equal(made[0].frames, made[1].frames)

@@ -93,6 +93,59 @@ def test_a_killed_run_resumes_to_the_same_numbers(tmp_path, recipe):
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
 
 
+MEMORY = ["model.memory=4", "clips.frames=5", "train.epochs=2", "clips.share=1.0"]
+
+
+def test_an_lstm_over_frames_is_trained_on_top_of_a_run_that_stays_as_it_is(tmp_path, recipe):
+    faces, frames = tmp_path / "faces", tmp_path / "frames"
+    train(load_recipe(recipe), toon(), faces, accelerator="cpu")
+
+    predictor = train(
+        load_recipe(recipe, overrides=MEMORY), toon(), frames, start=faces, accelerator="cpu"
+    )
+
+    before, after = load_run(faces).model.state_dict(), load_run(frames).model.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert after["memory.svm.weight"].abs().max() > 0
+    assert predictor.contract.memory == 4
+    assert predictor.contract.results["side"] == "frames of clips made of validation"
+    assert predictor.contract.results["flip"] is False
+    assert json.loads((frames / "run.json").read_text())["started_from"] == str(faces)
+
+
+def test_an_lstm_over_frames_killed_before_its_first_epoch_knows_what_it_stands_on(
+    tmp_path, recipe
+):
+    faces, whole, killed = (tmp_path / name for name in ("faces", "whole", "killed"))
+    train(load_recipe(recipe), toon(), faces, accelerator="cpu")
+    chosen = load_recipe(recipe, overrides=MEMORY)
+    train(chosen, toon(), whole, start=faces, accelerator="cpu")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(chosen, toon(), killed, start=faces, accelerator="cpu", progress=Progress(step=stop))
+    train(chosen, toon(), killed, resume=True, accelerator="cpu")
+
+    assert rows(killed) == rows(whole)
+
+
+def test_what_an_lstm_over_frames_cannot_stand_on_is_refused(tmp_path, recipe):
+    faces = tmp_path / "faces"
+    train(load_recipe(recipe, overrides=["train.epochs=1"]), toon(), faces, accelerator="cpu")
+    chosen = load_recipe(recipe, overrides=MEMORY)
+    other = load_recipe(recipe, overrides=[*MEMORY, "model.hidden=9", "model.stn=false"])
+
+    for options, message in [
+        ((chosen, None), "on top of a finished run, and got none. Give one with --start RUN"),
+        ((other, faces), r"differs in model\.stn, model\.hidden\. Set these alike"),
+        ((load_recipe(recipe), faces), "a recipe with an LSTM over frames to go with --start"),
+    ]:
+        with pytest.raises(TrainingError, match=message):
+            train(options[0], toon(), tmp_path / "out", start=options[1], accelerator="cpu")
+
+
 def test_two_processes_train_one_model(tmp_path, recipe):
     out = tmp_path / "run"
 

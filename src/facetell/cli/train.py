@@ -24,6 +24,9 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/RECIPE-TIME].")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting, e.g. --set train.epochs=5. Repeatable.")  # fmt: skip
+@click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Finished run whose network stays as it is under the recipe's LSTM over "
+              "frames.")  # fmt: skip
 @click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
@@ -35,8 +38,8 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], groups: Path | None, resume: Path | None, accelerator: str,
-    devices: int, threads: int | None,
+    overrides: tuple[str, ...], start: Path | None, groups: Path | None, resume: Path | None,
+    accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
 
@@ -48,6 +51,7 @@ def train(
       facetell train quick --data toon
       facetell train compact --data fer2013.csv --out runs/compact
       facetell train --resume runs/compact
+      facetell train frames --data fer2013.csv --start runs/compact
     """
     from facetell.errors import require
 
@@ -60,9 +64,9 @@ def train(
     from facetell.train.loop import train as run
 
     if resume is not None:
-        if recipe or overrides or out or groups:
+        if recipe or overrides or out or start or groups:
             raise click.UsageError(
-                "--resume takes no recipe, --set, --groups or --out: the run has them."
+                "--resume takes no recipe, --set, --start, --groups or --out: the run has them."
             )
         chosen, recorded = resumed_recipe(resume)
         source, folder = source or recorded, resume
@@ -77,7 +81,7 @@ def train(
     click.echo(f"reading {source}", err=True)
     dataset = open_dataset(source, label_order=label_order)
     predictor = run(
-        chosen, dataset, folder, resume=resume is not None,
+        chosen, dataset, folder, resume=resume is not None, start=start,
         groups=read_groups(dataset, groups) if groups else None,
         accelerator=accelerator, devices=devices, progress=show_training(),
     )  # fmt: skip

@@ -39,7 +39,7 @@ CONTRACT_FACTS = (
     "architecture",
     "recipe",
     "sequence",
-    "window",
+    "memory",
     "face_px",
     "channels",
     "flip",

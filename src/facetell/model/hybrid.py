@@ -5,11 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facetell.model.cnn import ConvolutionGroups, ResidualTrunk
-from facetell.model.lstm import SequenceReader
+from facetell.model.lstm import FrameMemory, SequenceReader
 from facetell.model.stn import SpatialTransformer, fully_connected
 from facetell.recipe import ModelOptions, TrainOptions
 
@@ -17,21 +18,25 @@ __all__ = ["Hybrid", "Output", "build_model", "describe"]
 
 
 class Output(NamedTuple):
-    """What the network says.
+    """What the network says of every frame; a still is a clip of one frame.
 
     Attributes:
-        margins: (B, K).
-        features: (B, D), what the SVM sees.
+        margins: (B, T, K).
+        features: (B, T, D), what the SVM sees of each frame alone.
         theta: (B, T, 2, 3), or None without a spatial transformer.
+        state: (B, 2, H) of the LSTM over frames after the last one, or None without one.
     """
 
     margins: Tensor
     features: Tensor
     theta: Tensor | None
+    state: Tensor | None
 
 
 class Hybrid(nn.Module):
     """Spatial transformer, CNN, LSTM and linear SVM in one network.
+
+    With `options.memory` another LSTM goes from frame to frame.
 
     Args:
         options: which blocks, and how large.
@@ -57,7 +62,7 @@ class Hybrid(nn.Module):
                 o.channels, o.widths, each, relu_each=o.relu_each, batch_norm=o.batch_norm
             )
         # cells per step
-        together = {"frames": o.grid**2, "whole": o.grid**2, "rows": o.grid}.get(o.sequence, 1)
+        together = {"whole": o.grid**2, "rows": o.grid}.get(o.sequence, 1)
         sizes = (o.widths[-1] * together, *[o.features] * o.layers)
         self.fully_connected = nn.Sequential(
             *(
@@ -74,29 +79,43 @@ class Hybrid(nn.Module):
         # learns, and without it at run time every margin would shrink towards the commonest class.
         self.dropout = nn.Dropout(o.dropout)
         self.svm = nn.Linear(size, classes)
+        self.memory = FrameMemory(size, classes, o.memory) if o.memory else None
 
-    def forward(self, faces: Tensor) -> Output:
-        """(B, T, C, S, S) float32 as made by `facetell.tensors` -> margins, features, theta."""
+    def forward(
+        self, faces: Tensor, elapsed: Tensor | None = None, state: Tensor | None = None
+    ) -> Output:
+        """What each frame shows.
+
+        Args:
+            faces: (B, T, C, S, S) float32 as made by `facetell.tensors`.
+            elapsed: (B, T) seconds since the frame before, for an LSTM over frames; None: 0.
+            state: (B, 2, H) of that LSTM before the first frame; None: there was nothing.
+        """
         batch, frames = faces.shape[:2]
         x = faces.flatten(0, 1)  # (B * T, C, S, S): the CNN sees single faces
         theta = None
         if self.stn is not None:
             x, theta = self.stn(x)
             theta = theta.unflatten(0, (batch, frames))
-        cells = self.cells(self.cnn(x))  # (B * T, L, D)
-        features = self.standardise(self.read(cells, batch, frames))  # (B, D)
-        return Output(self.svm(self.dropout(features)), features, theta)
+        features = self.standardise(self.read(self.cells(self.cnn(x))))  # (B * T, D)
+        margins = self.svm(self.dropout(features)).unflatten(0, (batch, frames))
+        features = features.unflatten(0, (batch, frames))
+        if self.memory is None:
+            return Output(margins, features, theta, None)
+        if elapsed is None:
+            elapsed = torch.zeros_like(margins[..., 0])
+        margins, state = self.memory(features, margins, elapsed, state)
+        return Output(margins, features, theta, state)
 
     def cells(self, maps: Tensor) -> Tensor:
         """Feature maps (B * T, C, h, w) -> fully connected features (B * T, L, D).
 
-        L is grid^2 for `regions`, row by row, grid for `rows`, h * w for `mean` and 1 for
-        `frames` and `whole`.
+        L is grid^2 for `regions`, row by row, grid for `rows`, h * w for `mean` and 1 for `whole`.
         """
         grid = self.options.grid
         if maps.shape[-1] != grid and self.options.sequence != "mean":
             maps = F.adaptive_avg_pool2d(maps, grid)
-        if self.options.sequence in ("frames", "whole"):
+        if self.options.sequence == "whole":
             return self.fully_connected(maps.flatten(1))[:, None]  # type: ignore[no-any-return]
         if self.options.sequence == "rows":
             cells = maps.transpose(1, 2).flatten(2)  # (B * T, L, C * grid)
@@ -106,13 +125,23 @@ class Hybrid(nn.Module):
         features = self.fully_connected(cells.flatten(0, 1))  # (B * T * L, D)
         return features.unflatten(0, (-1, count))  # type: ignore[no-any-return]
 
-    def read(self, cells: Tensor, batch: int, frames: int) -> Tensor:
-        """Cells (B * T, L, D) -> one vector per window (B, D)."""
-        if self.reader is None:
-            return cells.unflatten(0, (batch, frames)).mean((1, 2))  # type: ignore[no-any-return]
-        if self.options.sequence == "frames":
-            return self.reader(cells.unflatten(0, (batch, frames))[:, :, 0])  # type: ignore[no-any-return]
-        return self.reader(cells).unflatten(0, (batch, frames)).mean(1)  # type: ignore[no-any-return]
+    def read(self, cells: Tensor) -> Tensor:
+        """Cells (B * T, L, D) -> one vector per face (B * T, D)."""
+        return cells.mean(1) if self.reader is None else self.reader(cells)
+
+    def freeze_faces(self) -> None:
+        """Leave everything as it is from now on but the LSTM over frames."""
+        assert self.memory is not None
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(name.startswith("memory."))
+
+    def train(self, mode: bool = True) -> Hybrid:
+        """Training mode; what is frozen keeps its statistics and drops nothing."""
+        frozen = self.memory is not None and not self.svm.weight.requires_grad
+        super().train(mode and not frozen)
+        if self.memory is not None:
+            self.memory.train(mode)
+        return self
 
 
 class _Standardise(nn.BatchNorm1d):
@@ -146,6 +175,8 @@ def build_model(options: ModelOptions, classes: int, train: TrainOptions) -> Hyb
                     nn.init.zeros_(parameter)
     if model.stn is not None:
         model.stn.reset_offset()
+    if model.memory is not None:
+        nn.init.zeros_(model.memory.svm.weight)
     if train.init == "he":
         spread = 0.1 if options.batch_norm else model.svm.in_features**-0.5
         nn.init.normal_(model.svm.weight, 0.0, spread)
@@ -171,11 +202,11 @@ def describe(options: ModelOptions) -> str:
     sequence = {
         "regions": f"LSTM over {options.grid}x{options.grid} regions",
         "rows": f"LSTM over {options.grid} rows",
-        "frames": "LSTM over frames",
         "mean": "mean pooling",
         "whole": "",
     }[options.sequence]
     head = {"svm": "linear SVM", "softmax": "softmax"}[options.head]
     stn = "spatial transformer" if options.stn else ""
-    blocks = (stn, trunk, f"fully connected {options.features}", sequence, head)
+    memory = f"LSTM of {options.memory} over frames" if options.memory else ""
+    blocks = (stn, trunk, f"fully connected {options.features}", sequence, memory, head)
     return " > ".join(filter(None, blocks))

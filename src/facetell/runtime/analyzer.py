@@ -96,7 +96,6 @@ class Analyzer:
             ImageError: the image cannot be read.
             InputError: the model reads windows of frames, not stills.
         """
-        self._check_reads_stills()
         return self.score([self.prepare(source)])[0]
 
     def read_many(
@@ -118,7 +117,6 @@ class Analyzer:
         Raises:
             InputError: the model reads windows of frames, not stills.
         """
-        self._check_reads_stills()
         return self._read_many([sources] if isinstance(sources, (str, Path)) else sources, progress)
 
     def detect(self, image: NDArray[np.uint8]) -> tuple[Detection, ...]:
@@ -140,13 +138,6 @@ class Analyzer:
                 if progress is not None:
                     progress(done)
                 yield reading
-
-    def _check_reads_stills(self) -> None:
-        if self.contract.window != 1:
-            raise InputError(
-                f"photos need a model for stills, got {self.contract.name}, which reads "
-                f"{self.contract.window} frames at a time. Choose another model, or read a clip."
-            )
 
     def prepare(
         self, source: Source, *, max_pixels: int = MAX_PIXELS, max_faces: int | None = None

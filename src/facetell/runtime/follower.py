@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ from facetell.faces.crop import crop_faces, whole_face
 from facetell.faces.detect import CenterFace, Detector, WholeImage, suppress
 from facetell.faces.track import Tracked, Tracker
 from facetell.images import read_image
-from facetell.predictor import Prediction
+from facetell.predictor import FramePredictor, Prediction
 from facetell.results import Detection, Face, Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.scenes import is_cut, movement, thumbnail
@@ -48,7 +47,7 @@ class Follower:
     Several followers may share an analyzer, each in a thread of its own.
 
     Args:
-        analyzer: model and detector. A model with a window is fed each person's last frames.
+        analyzer: model and detector. A model with an LSTM over frames keeps one memory a person.
         source: name of the clip, for the readings.
         search_s: the whole frame is searched for faces at least so often, seconds, unless
             nothing in it moves.
@@ -193,7 +192,7 @@ class Follower:
         else:
             crops = crop_faces(image, detections, contract)
         looks = [self._look(someone.person) for someone in seen]
-        scored = self._predict(looks, crops)
+        scored = self._predict(looks, crops, time_s)
         faces = []
         for row, (someone, look) in enumerate(zip(seen, looks, strict=True)):
             now = look.update(scored, row, time_s, steady=self.steady)
@@ -203,30 +202,39 @@ class Follower:
         return faces
 
     def _look(self, person: int) -> _Look:
-        return self._people.setdefault(person, _Look(self.analyzer.contract.window))
+        return self._people.setdefault(person, _Look())
 
-    def _predict(self, looks: Sequence[_Look], crops: NDArray[np.uint8]) -> Prediction:
-        if self.analyzer.contract.window == 1:
-            return self.analyzer.model.predict(crops)
-        windows = [look.window(crop) for look, crop in zip(looks, crops, strict=True)]
-        shape = (0, self.analyzer.contract.window, *crops.shape[1:])
-        return self.analyzer.model.predict(
-            np.stack(windows) if windows else np.zeros(shape, np.uint8)
+    def _predict(
+        self, looks: Sequence[_Look], crops: NDArray[np.uint8], time_s: float
+    ) -> Prediction:
+        model = self.analyzer.model
+        if not self.analyzer.contract.memory or not isinstance(model, FramePredictor):
+            return model.predict(crops)
+        old = next((look.memory for look in looks if look.memory is not None), None)
+        memory = None if old is None else np.stack(
+            [np.zeros_like(old) if look.memory is None else look.memory for look in looks]
+        )  # fmt: skip
+        scored, after = model.predict_next(
+            crops, memory, np.array([look.elapsed_s(time_s) for look in looks])
         )
+        for look, now in zip(looks, after, strict=True):
+            look.memory = now
+        return scored
 
 
 class _Look:
     """What one person looked like so far."""
 
-    def __init__(self, frames: int) -> None:
+    def __init__(self) -> None:
         self._steady = Steady()
-        self._crops: deque[NDArray[np.uint8]] = deque(maxlen=frames)
+        self._time_s: float | None = None
+        self.memory: NDArray[np.float32] | None = None
 
-    def window(self, crop: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """(T, S, S, 3): the last crops, this one last; before the first comes the first."""
-        self._crops.append(crop)
-        missing = (self._crops.maxlen or 1) - len(self._crops)
-        return np.stack([self._crops[0]] * missing + list(self._crops))
+    def elapsed_s(self, time_s: float) -> float:
+        """Seconds since the person was seen before; 0 for the first time."""
+        elapsed = 0.0 if self._time_s is None else time_s - self._time_s
+        self._time_s = time_s
+        return elapsed
 
     def update(self, scored: Prediction, row: int, time_s: float, *, steady: bool) -> SteadyScores:
         scores, margins = scored.scores[row], scored.margins[row]

@@ -27,7 +27,7 @@ BATCH = 64
 
 
 class Model:
-    """An ONNX model and its contract; a `Predictor`. Get one from `load`.
+    """An ONNX model and its contract; a `FramePredictor`. Get one from `load`.
 
     Attributes:
         contract: what the model takes and gives.
@@ -47,38 +47,71 @@ class Model:
         """Margins and scores of N faces; N may be 0 and large.
 
         Args:
-            faces: uint8, (N, S, S) grey or (N, S, S, 3) RGB; (N, T, S, S, 3) for a model that
-                reads windows of T frames. S is `contract.face_px`.
+            faces: uint8, (N, S, S) grey or (N, S, S, 3) RGB. S is `contract.face_px`. A model
+                with an LSTM over frames takes each for the first frame of a clip.
 
         Raises:
             InputError: another dtype or shape.
         """
-        _check_frames(faces, self.contract)
-        parts = [
-            self._predict_batch(to_tensor(faces[start : start + BATCH], self.contract))
-            for start in range(0, max(len(faces), 1), BATCH)
-        ]
-        thetas = [part.theta for part in parts if part.theta is not None]
-        return Prediction(
-            np.concatenate([part.margins for part in parts]),
-            np.concatenate([part.scores for part in parts]),
+        return self.predict_next(faces, None, np.zeros(len(faces)))[0]
+
+    def predict_next(
+        self,
+        faces: NDArray[np.uint8],
+        memory: NDArray[np.float32] | None,
+        elapsed_s: NDArray[np.floating],
+    ) -> tuple[Prediction, NDArray[np.float32]]:
+        """Margins and scores of the next frame of N clips; see `FramePredictor`.
+
+        Returns:
+            The prediction, and the memory (N, M, 2, H) afterwards: M is 2 with flip, else 1; H
+            is `contract.memory`.
+        """
+        if memory is None:
+            memory = np.zeros((len(faces), 1 + self.flip, 2, self.contract.memory), np.float32)
+        parts = []
+        for start in range(0, max(len(faces), 1), BATCH):
+            some = slice(start, start + BATCH)
+            tensor = to_tensor(faces[some], self.contract)
+            parts.append(self._predict_batch(tensor, memory[some], elapsed_s[some]))
+        thetas = [part.theta for part, _ in parts if part.theta is not None]
+        prediction = Prediction(
+            np.concatenate([part.margins for part, _ in parts]),
+            np.concatenate([part.scores for part, _ in parts]),
             np.concatenate(thetas) if thetas else None,
         )
+        return prediction, np.concatenate([after for _, after in parts])
 
-    def _predict_batch(self, tensor: NDArray[np.float32]) -> Prediction:
-        """(B, T, C, S, S) -> margins and scores of B faces, or of B windows."""
-        first = self._run(tensor)
-        theta = first["theta"][:, -1] if "theta" in first else None  # (B, 2, 3): the last frame's
+    def _predict_batch(
+        self,
+        tensor: NDArray[np.float32],
+        memory: NDArray[np.float32],
+        elapsed_s: NDArray[np.floating],
+    ) -> tuple[Prediction, NDArray[np.float32]]:
+        """(B, 1, C, S, S), (B, M, 2, H), (B,) -> margins and scores of B faces, and the memory."""
+        first = self._run(tensor, memory[:, 0], elapsed_s)
+        theta = first["theta"][:, 0] if "theta" in first else None  # (B, 2, 3)
+        after = first.get("next_memory", memory[:, 0])
         if not self.flip:
-            return Prediction(first["margins"], first["scores"], theta)
-        mirrored = self._run(np.ascontiguousarray(tensor[..., ::-1]))
+            return Prediction(first["margins"], first["scores"], theta), after[:, None]
+        mirrored = self._run(np.ascontiguousarray(tensor[..., ::-1]), memory[:, 1], elapsed_s)
         margins = (first["margins"] + mirrored["margins"]) * np.float32(0.5)
-        return Prediction(margins, softmax(margins, self.contract.score_scale), theta)
+        both = np.stack([after, mirrored.get("next_memory", memory[:, 1])], 1)
+        return Prediction(margins, softmax(margins, self.contract.score_scale), theta), both
 
-    def _run(self, tensor: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        # onnxruntime's LSTM aborts the whole process on an empty batch: a photo without faces.
-        fed = tensor if len(tensor) else np.zeros((1, *tensor.shape[1:]), np.float32)
-        found = self._graph.run(None, {"faces": fed})
+    def _run(
+        self,
+        tensor: NDArray[np.float32],
+        memory: NDArray[np.float32],
+        elapsed_s: NDArray[np.floating],
+    ) -> dict[str, NDArray[np.float32]]:
+        fed = {"faces": tensor}
+        if self.contract.memory:
+            fed |= {"memory": memory, "elapsed_s": elapsed_s.astype(np.float32)}
+        if not len(tensor):
+            # onnxruntime's LSTM aborts the whole process on an empty batch: a photo without faces.
+            fed = {name: np.zeros((1, *value.shape[1:]), np.float32) for name, value in fed.items()}
+        found = self._graph.run(None, fed)
         return {n: out[: len(tensor)] for n, out in zip(self._outputs, found, strict=True)}
 
 
@@ -141,10 +174,13 @@ def _check_interface(graph: onnxruntime.InferenceSession, contract: Contract, pa
     """The graph must take and give what its contract says."""
     side, labels = contract.face_px, len(contract.labels)
     expected = {
-        "faces": [contract.window, contract.channels, side, side],
+        "faces": [1, contract.channels, side, side],
         "margins": [labels],
         "scores": [labels],
     }
+    if contract.memory:
+        state = [2, contract.memory]
+        expected |= {"memory": state, "next_memory": state, "elapsed_s": []}
     actual = {value.name: value.shape for value in (*graph.get_inputs(), *graph.get_outputs())}
     for name, shape in expected.items():
         got = actual.get(name)
@@ -158,14 +194,3 @@ def _check_interface(graph: onnxruntime.InferenceSession, contract: Contract, pa
                 expected=shape,
                 actual=got,
             )
-
-
-def _check_frames(faces: NDArray[np.uint8], contract: Contract) -> None:
-    frames = faces.shape[1] if faces.ndim == 5 else 1
-    if frames != contract.window:
-        raise InputError(
-            f"{contract.name} reads {contract.window} frames at a time, got faces of shape "
-            f"{faces.shape}. Pass (N, {contract.window}, S, S, 3), or use a model for stills.",
-            expected=contract.window,
-            actual=frames,
-        )

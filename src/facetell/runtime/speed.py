@@ -66,14 +66,17 @@ def measure_speed(path: Path, *, threads: int | None = None, repeats: int = 30) 
 def _measure(path: Path, threads: int | None, repeats: int) -> Speed:
     graph = open_graph(path, threads=threads)
     contract = read_contract(graph, path)
-    shape = (contract.window, contract.channels, contract.face_px, contract.face_px)
-    faces = np.random.default_rng(0).standard_normal((BATCH, *shape)).astype(np.float32)
+    shape = (1, contract.channels, contract.face_px, contract.face_px)
+    inputs = {"faces": np.random.default_rng(0).standard_normal((BATCH, *shape))}
+    if contract.memory:
+        inputs |= {"memory": np.zeros((BATCH, 2, contract.memory)), "elapsed_s": np.zeros(BATCH)}
+    inputs = {name: value.astype(np.float32) for name, value in inputs.items()}
 
     def milliseconds(count: int, calls: int) -> float:
         times = []
         for _ in range(calls + 3):  # the first three warm up
             start = time.perf_counter()
-            graph.run(None, {"faces": faces[:count]})
+            graph.run(None, {name: value[:count] for name, value in inputs.items()})
             times.append(time.perf_counter() - start)
         return float(np.median(times[3:])) * 1000 / count
 

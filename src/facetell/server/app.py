@@ -17,7 +17,6 @@ from starlette.exceptions import HTTPException
 
 import facetell
 from facetell.contract import Contract
-from facetell.errors import InputError
 from facetell.results import Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.server.batcher import Batcher
@@ -119,7 +118,6 @@ def create_app(
         InputError: the model reads windows of frames, not stills.
     """
     settings = settings or Settings()
-    _check_reads_stills(analyzer.contract)
     service = _Service(analyzer, settings)
     app = FastAPI(
         title="facetell",
@@ -143,14 +141,6 @@ def create_app(
     if settings.origins:
         _allow_origins(app, settings.origins)
     return app
-
-
-def _check_reads_stills(contract: Contract) -> None:
-    if contract.window != 1:
-        raise InputError(
-            f"a server needs a model for stills, got {contract.name}, which reads "
-            f"{contract.window} frames at a time. Choose another model."
-        )
 
 
 class _Service:

@@ -108,7 +108,7 @@ def write_static(
 def page_models(served: str | Path) -> list[Path]:
     """Models for the page: the one that is served, then, if it is bundled, the others that are.
 
-    A model that reads windows of frames is left out; the page reads stills.
+    A model with an LSTM over frames is left out; the page reads each frame by itself.
     """
     path, bundled = locate(served), list(bundled_models().values())
     others = [other for other in bundled if other != path] if path in bundled else []
@@ -116,7 +116,7 @@ def page_models(served: str | Path) -> list[Path]:
 
 
 def _reads_stills(path: Path) -> bool:
-    return read_contract(open_graph(path, threads=1), path).window == 1
+    return read_contract(open_graph(path, threads=1), path).memory == 0
 
 
 def _default_models() -> list[str]:
@@ -129,10 +129,10 @@ def _contracts(models: Iterable[str | Path]) -> dict[Path, Contract]:
     for model in models:
         path = locate(model)
         contract = read_contract(open_graph(path, threads=1), path)
-        if contract.window != 1:
+        if contract.memory:
             raise InputError(
-                f"the page needs models for stills, got {contract.name}, which reads "
-                f"{contract.window} frames at a time. Leave it out."
+                f"the page needs models for stills, got {contract.name}, which has an LSTM over "
+                "frames. Leave it out."
             )
         if contract.name in [other.name for other in found.values()]:
             raise InputError(

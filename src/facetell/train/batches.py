@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +15,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import TrainSide
-from facetell.recipe import Recipe
+from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
 from facetell.train.augment import augment
+from facetell.train.pseudoclips import PseudoClips, make_clips
 
-__all__ = ["TrainingFaces"]
+__all__ = [
+    "Batch",
+    "TrainingClips",
+    "TrainingFaces",
+    "clip_tensor",
+    "held_out_clips",
+    "training_faces",
+]
+
+_HELD_OUT = 400  # clips that an epoch is judged by
+
+
+class Batch(NamedTuple):
+    """What one step learns from.
+
+    Attributes:
+        faces: (B, T, C, S, S).
+        targets: (B, T).
+        elapsed: (B, T) seconds between frames, or None for stills.
+        generator: the step's source of randomness.
+    """
+
+    faces: Tensor
+    targets: Tensor
+    elapsed: Tensor | None
+    generator: torch.Generator
 
 
 class TrainingFaces:
@@ -48,37 +76,87 @@ class TrainingFaces:
         """Steps per epoch; the faces of an incomplete last batch wait for another epoch."""
         return max(1, len(self) // self.recipe.train.batch_size)
 
-    def epoch(
-        self, epoch: int, *, rank: int = 0, processes: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor, torch.Generator]]:
-        """Tensors (B, 1, C, S, S), targets (B,) and the step's generator.
-
-        With several processes each gets its share of every batch.
-        """
+    def epoch(self, epoch: int, *, rank: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """The batches of an epoch; with several processes each gets its share of every batch."""
         order = self._order(epoch)
         batch = self.recipe.train.batch_size
         for step in range(self.steps()):
             rows = order[step * batch : (step + 1) * batch][rank::processes]
             generator = _generator(self.recipe.train.seed, epoch, step, rank)
-            yield (*self._batch(rows, epoch, generator), generator)
+            yield self._batch(rows, epoch, generator)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         random = np.random.default_rng([self.recipe.train.seed, epoch])
         return self._row[random.permutation(len(self))]
 
-    def _batch(
-        self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
         chosen = torch.from_numpy(rows)
         side = self._face_px(epoch)
         faces = augment(self._faces[chosen], self.recipe.augment, generator, face_px=side)
         contract = replace(self.contract, face_px=side)
-        return torch.from_numpy(to_tensor(faces.numpy(), contract)), self._targets[chosen]
+        tensor = torch.from_numpy(to_tensor(faces.numpy(), contract))
+        return Batch(tensor, self._targets[chosen][:, None], None, generator)
 
     def _face_px(self, epoch: int) -> int:
         train = self.recipe.train
         small = epoch < round(train.small_share * train.epochs)
         return self.contract.face_px * 3 // 4 if small else self.contract.face_px
+
+
+class TrainingClips(TrainingFaces):
+    """The training side as clips made of its stills."""
+
+    def steps(self) -> int:
+        """Steps per epoch, which starts a clip with a share of the faces only."""
+        return max(1, int(len(self) * self.recipe.clips.share) // self.recipe.train.batch_size)
+
+    def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
+        clips = _clips(self._faces, self._targets, rows, self.recipe.clips, generator)
+        return Batch(clip_tensor(clips, self.contract), clips.targets, clips.elapsed, generator)
+
+
+def held_out_clips(
+    dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
+) -> PseudoClips:
+    """The same clips each time, made of these faces, to choose an epoch and calibrate by."""
+    random = np.random.default_rng(0)
+    rows = random.permutation(len(indices))[:_HELD_OUT]
+    faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
+    targets = torch.from_numpy(dataset.targets[indices])
+    return _clips(torch.from_numpy(faces), targets, rows, recipe.clips, _generator(0))
+
+
+def clip_tensor(clips: PseudoClips, contract: Contract) -> Tensor:
+    """(B, T, S, S) grey uint8 frames -> (B, T, C, S, S) as the network reads them."""
+    tensor = to_tensor(clips.frames.flatten(0, 1).numpy(), contract)
+    return torch.from_numpy(tensor).reshape(*clips.targets.shape, *tensor.shape[2:])
+
+
+def _clips(
+    faces: Tensor,
+    targets: Tensor,
+    rows: NDArray[np.int64],
+    options: ClipOptions,
+    generator: torch.Generator,
+) -> PseudoClips:
+    """One clip of each of these rows; whom they give way to is drawn from all faces."""
+    chosen = torch.from_numpy(rows)
+    others = torch.empty_like(chosen)
+    same = torch.rand(len(rows), generator=generator) < options.same
+    for i, target in enumerate(targets[chosen]):
+        fits = torch.nonzero((targets == target) == same[i])[:, 0]
+        if not len(fits):  # one label only: there is no other
+            fits = torch.arange(len(targets))
+        others[i] = fits[torch.randint(len(fits), (1,), generator=generator)]
+    return make_clips(
+        faces[chosen], targets[chosen], faces[others], targets[others], options, generator
+    )
+
+
+def training_faces(side: TrainSide, recipe: Recipe, contract: Contract) -> TrainingFaces:
+    """What the recipe trains on: stills, or clips made of them."""
+    kind = TrainingClips if recipe.clips.frames else TrainingFaces
+    return kind(side, recipe, contract)
 
 
 def _generator(*numbers: int) -> torch.Generator:

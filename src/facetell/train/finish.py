@@ -25,11 +25,13 @@ from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
 from facetell.predictor import softmax
 from facetell.recipe import Recipe, recipe_from_dict
+from facetell.train.batches import held_out_clips
 from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = [
     "GROUPS",
+    "Judge",
     "count_multiply_adds",
     "finish",
     "fit_scale",
@@ -42,6 +44,48 @@ __all__ = [
 
 #: File in a run's folder, there if the user said which faces must share a side.
 GROUPS = "groups.csv"
+
+
+class Judge:
+    """What a network says of the validation faces, or of clips made of them.
+
+    Args:
+        dataset, indices: the validation faces.
+        recipe: a recipe with clips is judged by their frames, one for stills by stills.
+        contract: how faces become tensors.
+
+    Attributes:
+        targets: (N,) labels of the faces or frames.
+    """
+
+    def __init__(
+        self, dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
+    ) -> None:
+        self.contract = contract
+        self.clips = None
+        if recipe.clips.frames:
+            self.clips = held_out_clips(dataset, indices, recipe, contract)
+            self.targets = self.clips.targets.flatten().numpy()
+            return
+        self.targets = dataset.targets[indices]
+        self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
+
+    def margins(self, network: Hybrid) -> NDArray[np.float32]:
+        """(N, K); stills with flip, frames of clips without."""
+        predictor = TorchPredictor(network, self.contract)
+        if self.clips is None:
+            return predictor.predict(self.faces).margins
+        return predictor.run_clips(self.clips).reshape(len(self.targets), -1)
+
+    def columns(self, network: Hybrid) -> dict[str, float]:
+        """The metrics of an epoch."""
+        confusion = confusion_matrix(
+            self.targets, self.margins(network).argmax(1), len(self.contract.labels)
+        )
+        return {
+            "validation_accuracy": float(accuracy(confusion)),
+            "validation_balanced_accuracy": float(balanced_accuracy(confusion)),
+        }
 
 
 def finish(
@@ -69,19 +113,18 @@ def finish(
     if recipe.svm.fit != "end-to-end":
         say(f"fitting the SVM on frozen features ({recipe.svm.fit})")
         _refit(predictor, dataset, parts.train.indices, recipe)
-    faces = dataset.faces(parts.validation, face_px=contract.face_px, channels=contract.channels)
-    targets = dataset.targets[parts.validation]
-    margins = predictor.predict(faces).margins
-    confusion = confusion_matrix(targets, margins.argmax(1), len(contract.labels))
+    judge = Judge(dataset, parts.validation, recipe, contract)
+    margins = judge.margins(network)
+    confusion = confusion_matrix(judge.targets, margins.argmax(1), len(contract.labels))
     predictor.contract = replace(
         contract,
-        score_scale=fit_scale(margins, targets),
+        score_scale=fit_scale(margins, judge.targets),
         parameters=sum(p.numel() for p in network.parameters()),
         multiply_adds=count_multiply_adds(network, contract),
         results={
-            "side": "validation",
-            "faces": len(targets),
-            "flip": contract.flip,
+            "side": "validation" if judge.clips is None else "frames of clips made of validation",
+            "faces": len(judge.targets),
+            "flip": contract.flip and judge.clips is None,
             "accuracy": round(float(accuracy(confusion)), 6),
             "balanced_accuracy": round(float(balanced_accuracy(confusion)), 6),
         },
@@ -104,6 +147,7 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
         mean=(0.5,) * channels,
         std=(0.25,) * channels,
         sequence=recipe.model.sequence,
+        memory=recipe.model.memory,
         recipe=recipe.name,
         architecture=describe(recipe.model),
         protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
@@ -245,7 +289,7 @@ def count_multiply_adds(network: Hybrid, contract: Contract) -> int:
     hooks = [m.register_forward_hook(hook) for m in network.modules()]
     side = contract.face_px
     with torch.inference_mode():
-        network.eval()(torch.zeros(1, contract.window, contract.channels, side, side))
+        network.eval()(torch.zeros(1, 1, contract.channels, side, side))
     for handle in hooks:
         handle.remove()
     return counted[0]

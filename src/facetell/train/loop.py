@@ -20,7 +20,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -38,21 +38,20 @@ from facetell.datasets.groups import write_groups
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import oversample
 from facetell.errors import TrainingError
-from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.files import write_atomically
 from facetell.model.hybrid import Hybrid, build_model, describe
 from facetell.model.svm import squared_hinge
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.augment import mix_up
-from facetell.train.batches import TrainingFaces
+from facetell.train.batches import training_faces
 from facetell.train.checkpoint import (
     flat_optimiser,
     load_checkpoint,
     restore_optimiser,
     save_checkpoint,
 )
-from facetell.train.finish import GROUPS, finish, make_contract, run_groups, split_for
-from facetell.train.predictor import TorchPredictor
+from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
+from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
@@ -81,6 +80,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
+    start: Path | None = None,
     groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
@@ -93,6 +93,8 @@ def train(
         dataset: faces with labels; split by `recipe.data.protocol`.
         folder: the run folder; new, or with `resume` an interrupted run of this recipe.
         resume: continue after the last finished epoch.
+        start: a finished run whose network is taken and left as it is, while the recipe's LSTM
+            over frames is trained on top of it.
         groups: (N,) equal for faces that must share a side, in place of subjects and
             near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
@@ -103,9 +105,19 @@ def train(
 
     Raises:
         TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
-            from the first epoch on.
+            from the first epoch on; or the recipe's LSTM over frames has nothing to start from.
     """
     progress = progress or Progress()
+    if recipe.model.memory and not resume and start is None:
+        raise TrainingError(
+            f"recipe {recipe.name} trains an LSTM over frames on top of a finished run, and got "
+            "none. Give one with --start RUN, trained by a recipe with the same blocks."
+        )
+    if start is not None and not recipe.model.memory:
+        raise TrainingError(
+            f"expected a recipe with an LSTM over frames to go with --start, got {recipe.name}. "
+            "Set model.memory and clips.frames, or leave --start out."
+        )
     fabric = lightning.Fabric(
         accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
     )
@@ -124,18 +136,21 @@ def train(
         )
     contract = make_contract(recipe, dataset, parts)
     if fabric.is_global_zero:
-        _open_folder(folder, recipe, contract, whole, together, resume=resume)
+        _open_folder(folder, recipe, contract, whole, together, resume=resume, start=start)
     side = parts.train
     if recipe.data.oversample:
         side = oversample(side, seed=recipe.train.seed)
-    faces = TrainingFaces(side, recipe, contract)
-    judge = _Judge(dataset, parts.validation, contract)
+    faces = training_faces(side, recipe, contract)
+    judge = Judge(dataset, parts.validation, recipe, contract)
     progress.say(
         f"{len(faces):,} training faces, {len(parts.validation):,} validation faces, "
         f"{describe(recipe.model)}"
     )
 
     network = build_model(recipe.model, len(contract.labels), recipe.train)
+    if network.memory is not None:
+        _take_over(network, start or _started_from(folder))
+        network.freeze_faces()
     averaged = build_model(recipe.model, len(contract.labels), recipe.train)
     averaged.load_state_dict(network.state_dict())
     averaged.to(fabric.device)
@@ -159,15 +174,15 @@ def train(
         losses = 0.0
         rate = 0.0
         batches = faces.epoch(epoch, rank=fabric.global_rank, processes=fabric.world_size)
-        for step, (x, targets, generator) in enumerate(clock.outside(batches)):
+        for step, (x, targets, elapsed, generator) in enumerate(clock.outside(batches)):
             x, others, share = mix_up(x, targets, recipe.augment.mixup, generator)
-            x, targets, others = fabric.to_device((x, targets, others))
+            x, targets, others, elapsed = fabric.to_device((x, targets, others, elapsed))
             rate = learning_rate(recipe, epoch * steps + step, total)
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
             optimiser.zero_grad()
-            margins = model(x).margins
+            margins = model(x, elapsed).margins
             loss = share * _loss(margins, targets, recipe)
             if share < 1:
                 loss = loss + (1 - share) * _loss(margins, others, recipe)
@@ -186,7 +201,7 @@ def train(
             "epoch": epoch + 1,
             "learning_rate": rate,
             "loss": losses / steps,
-            **judge(averaged),
+            **judge.columns(averaged),
             "faces_per_s": steps * recipe.train.batch_size / seconds,
             "outside_share": clock.outside_s / seconds,
             "seconds": clock.seconds(),
@@ -231,6 +246,8 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
+    """Of margins (B, T, K) and targets (B, T)."""
+    margins, targets = margins.flatten(0, 1), targets.flatten()
     if recipe.model.head == "svm":
         return squared_hinge(margins, targets)
     return F.cross_entropy(margins, targets, label_smoothing=recipe.train.label_smoothing)
@@ -238,8 +255,9 @@ def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
 
 def _optimiser(network: Hybrid, recipe: Recipe) -> torch.optim.Optimizer:
     """L2 on weights; biases and normalisation are left alone."""
-    weights = [p for p in network.parameters() if p.ndim > 1]
-    others = [p for p in network.parameters() if p.ndim <= 1]
+    trained = [p for p in network.parameters() if p.requires_grad]
+    weights = [p for p in trained if p.ndim > 1]
+    others = [p for p in trained if p.ndim <= 1]
     groups = [
         {"params": weights, "weight_decay": recipe.train.l2},
         {"params": others, "weight_decay": 0.0},
@@ -257,23 +275,6 @@ def _average(averaged: Hybrid, network: Hybrid, decay: float, step: int) -> None
     theirs = network.state_dict().values()
     floats = [(a, b) for a, b in zip(ours, theirs, strict=True) if a.is_floating_point()]
     torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 - keep)
-
-
-class _Judge:
-    """Accuracy on the validation faces, with flip, of the averaged weights."""
-
-    def __init__(self, dataset: Dataset, indices: NDArray[np.int64], contract: Contract) -> None:
-        self.contract = contract
-        self.targets = dataset.targets[indices]
-        self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
-
-    def __call__(self, network: Hybrid) -> dict[str, float]:
-        predicted = TorchPredictor(network, self.contract).predict(self.faces).margins.argmax(1)
-        confusion = confusion_matrix(self.targets, predicted, len(self.contract.labels))
-        return {
-            "validation_accuracy": float(accuracy(confusion)),
-            "validation_balanced_accuracy": float(balanced_accuracy(confusion)),
-        }
 
 
 class _Clock:
@@ -308,6 +309,7 @@ def _open_folder(
     groups: NDArray[np.int64] | None,
     *,
     resume: bool,
+    start: Path | None,
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -332,6 +334,7 @@ def _open_folder(
         "data": contract.data,
         "data_source": dataset.source,
         "protocol": contract.protocol,
+        "started_from": str(start) if start else None,
         "versions": _versions(),
         "commit": _commit(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
@@ -357,6 +360,30 @@ def _commit() -> str:
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     return asked.stdout.strip() or "unknown"
+
+
+def _started_from(folder: Path) -> Path:
+    """Where a resumed run was started from; needed if it was killed in its first epoch."""
+    return Path(json.loads((folder / "run.json").read_text())["started_from"])
+
+
+def _take_over(network: Hybrid, run: Path) -> None:
+    """The faces' part of a finished run; the LSTM over frames stays as it is.
+
+    Raises:
+        TrainingError: the run has other blocks than the recipe, or was trained otherwise.
+    """
+    before = load_run(run).model
+    ours = replace(network.options, memory=0)
+    if before.options != ours:
+        differing = [
+            f.name for f in fields(ours) if getattr(before.options, f.name) != getattr(ours, f.name)
+        ]
+        raise TrainingError(
+            f"expected a run with the recipe's blocks at {run}, got one that differs in "
+            f"model.{', model.'.join(differing)}. Set these alike, or start from another run."
+        )
+    network.load_state_dict(before.state_dict(), strict=False)
 
 
 def _restore(

@@ -16,11 +16,14 @@ from facetell.model.hybrid import Hybrid
 from facetell.predictor import Prediction, softmax
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.tensors import to_tensor
+from facetell.train.batches import clip_tensor
 from facetell.train.checkpoint import load_checkpoint
+from facetell.train.pseudoclips import PseudoClips
 
 __all__ = ["TorchPredictor", "load_run"]
 
 BATCH = 256
+CLIPS = 16
 
 
 class TorchPredictor:
@@ -62,10 +65,26 @@ class TorchPredictor:
             for i in starts
         ]
         self.model.train(was_training)
-        margins, features = (torch.cat([o[part] for o in outputs]).cpu().numpy() for part in (0, 1))
+        margins, features = (
+            torch.cat([o[part][:, 0] for o in outputs]).cpu().numpy() for part in (0, 1)
+        )
         if outputs[0].theta is None:
             return margins, features, None
         return margins, features, torch.cat([o.theta[:, 0] for o in outputs]).cpu().numpy()
+
+    @torch.inference_mode()
+    def run_clips(self, clips: PseudoClips) -> NDArray[np.float32]:
+        """Margins (B, T, K) of every frame of clips, with memory; no mirroring."""
+        was_training = self.model.training
+        self.model.eval()
+        device = self.model.svm.weight.device
+        margins = []
+        for i in range(0, len(clips.frames), CLIPS):
+            some = PseudoClips(*(part[i : i + CLIPS] for part in clips))
+            faces = clip_tensor(some, self.contract).to(device)
+            margins.append(self.model(faces, some.elapsed.to(device)).margins.cpu().numpy())
+        self.model.train(was_training)
+        return np.concatenate(margins)
 
 
 def load_run(folder: str | Path, *, flip: bool | None = None) -> TorchPredictor:
