@@ -46,7 +46,8 @@ class Cutting:
     Attributes:
         face_px: side S of the faces, px.
         channels: 1 for grey, 3 for RGB.
-        at_most: frames of a clip, evenly spaced in time over those that show the person.
+        at_most: frames of a clip. A clip of more is thinned evenly in time by 2, 4, 8, ..., so
+            that at least about half as many remain.
         crop_margin, align: as in `facetell.contract.Contract`.
     """
 
@@ -258,25 +259,28 @@ class _Look(NamedTuple):
 class _Looks:
     """What the people of a clip look like at moments that are evenly spaced.
 
-    How long the clip is nobody knows before its end, so every frame is kept until there are
-    twice as many as wanted; then every second one is let go, and later ones come half as often.
+    How long a clip is nobody knows before its end. So every frame is kept until there are too
+    many; then every second one is let go, and later ones are kept half as often.
     """
 
     def __init__(self, at_most: int) -> None:
         self._at_most = at_most
         self._moments: list[tuple[float, dict[int, _Look]]] = []
         self._step_s = 0.0
+        self._slack_s = 0.0  # half a frame: times are rounded by the container
 
     def wants(self, time_s: float) -> bool:
         """Whether a frame at that time is to be added."""
-        return not self._moments or time_s - self._moments[-1][0] >= self._step_s - 1e-6
+        due_s = self._moments[-1][0] + self._step_s - self._slack_s if self._moments else 0.0
+        return time_s >= due_s
 
     def add(self, time_s: float, people: dict[int, _Look]) -> None:
         self._moments.append((time_s, people))
-        if len(self._moments) > 2 * self._at_most:
+        if len(self._moments) > self._at_most:
             self._moments = self._moments[::2]
             length_s = self._moments[-1][0] - self._moments[0][0]
             self._step_s = length_s / max(len(self._moments) - 1, 1)
+            self._slack_s = self._slack_s or self._step_s / 4
 
     def of_the_largest(self) -> list[tuple[float, NDArray[np.uint8]]]:
         """Times and faces of the person who covers the largest area in all."""
@@ -287,20 +291,9 @@ class _Looks:
         if not areas:
             return []
         largest = max(areas, key=lambda person: areas[person])
-        shown = [
+        return [
             (time_s, people[largest].face) for time_s, people in self._moments if largest in people
         ]
-        return [shown[i] for i in _evenly([time_s for time_s, _ in shown], self._at_most)]
-
-
-def _evenly(times: Sequence[float], at_most: int) -> list[int]:
-    """Indices of ascending times, the nearest to `at_most` evenly spaced ones, each once."""
-    if len(times) <= at_most:
-        return list(range(len(times)))
-    at = np.asarray(times)
-    wanted = np.linspace(at[0], at[-1], at_most) if at_most > 1 else np.array([at.mean()])
-    nearest = np.abs(at[None] - wanted[:, None]).argmin(axis=1)
-    return sorted(set(map(int, nearest)))
 
 
 def _cut_people(
