@@ -21,7 +21,9 @@ from facetell.datasets.sample import Side
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS, canonical
 
-__all__ = ["ClipSide", "LabelledClip", "LabelledClips", "divide", "open_clips"]
+__all__ = [
+    "ClipSide", "LabelledClip", "LabelledClips", "divide", "judged_clips", "open_clips",
+]  # fmt: skip
 
 #: A side of the set's own, or "" where it has none.
 ClipSide = Side | Literal[""]
@@ -199,6 +201,28 @@ def divide(clips: LabelledClips, *, seed: int = 0) -> LabelledClips:
         replace(clip, side=side_of_subject.get(clip.subject, "train")) for clip in clips.clips
     )
     return replace(clips, clips=tuple(divided))
+
+
+def judged_clips(
+    clips: LabelledClips, side: ClipSide | None = None, *, seed: int = 0
+) -> LabelledClips:
+    """The clips to judge a model on.
+
+    Args:
+        clips: all of them.
+        side: `validation` or `test`; clips without sides are divided. By default test, or
+            else validation; all clips where they have no sides.
+        seed: of the division.
+
+    Raises:
+        DataError: that side has no clip, or there are too few subjects to divide.
+    """
+    if side is not None:
+        return divide(clips, seed=seed).on(side)
+    filled = {clip.side for clip in clips.clips}
+    own: tuple[ClipSide, ...] = ("test", "validation")
+    chosen = next((name for name in own if name in filled), None)
+    return clips if chosen is None else clips.on(chosen)
 
 
 def _find(root: Path) -> _Found:
