@@ -9,24 +9,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
+from click.core import ParameterSource
 
 from facetell.cli.options import check_targets, label_order_option
+from facetell.cli.progress import Progress
 from facetell.recipe import Protocol
 
 if TYPE_CHECKING:
+    from facetell.datasets.clipfolders import ClipSide
     from facetell.predictor import Predictor
 
 __all__ = ["evaluate"]
+
+#: Options that go with --clips.
+_WITH_CLIPS = {"model", "clips", "side", "against", "flip", "seed", "threads", "as_json"}
 
 
 @click.command(
     epilog="""\b
 Example:
+  facetell evaluate compact --clips RAVDESS/
   facetell evaluate compact --data fer2013.csv --report report.html
 """
 )
 @click.argument("model")
-@click.option("--data", "data", required=True, help="Dataset: a CSV or Parquet file or a folder.")
+@click.option("--data", "data", help="Dataset: a CSV or Parquet file or a folder.")
+@click.option(
+    "--clips",
+    type=click.Path(path_type=Path),
+    help="Folder of labelled clips in place of --data: RAVDESS, CREMA-D, AFEW, or one folder of "
+    "clips per emotion. Compares ways to read a clip.",
+)
 @label_order_option
 @click.option(
     "--protocol",
@@ -39,14 +52,19 @@ Example:
 @click.option(
     "--side",
     type=click.Choice(["validation", "test"]),
-    help="Side to judge on.  [default: test, or validation where there are no test faces]",
+    help="Side to judge on; clips without sides are divided by people.  [default: test, or "
+    "validation where there are no test faces; all clips where they have no sides]",
 )
 @click.option(
     "--groups",
     type=click.Path(dir_okay=False, path_type=Path),
     help="CSV with id and group, kept together in place of subjects and near-copies.",
 )
-@click.option("--against", metavar="MODEL", help="Second model for a paired (McNemar) test.")
+@click.option(
+    "--against",
+    metavar="MODEL",
+    help="Second model for a paired (McNemar) test; for clips one more way to read them.",
+)
 @click.option(
     "--flip/--no-flip", default=None, help="Average with the mirror image.  [default: the model's]"
 )
@@ -66,7 +84,8 @@ Example:
 @click.option("--force", is_flag=True, help="Overwrite files.")
 def evaluate(
     model: str,
-    data: str,
+    data: str | None,
+    clips: Path | None,
     label_order: list[str] | None,
     protocol: Any,
     fold: int,
@@ -82,11 +101,25 @@ def evaluate(
     predictions: Path | None,
     force: bool,
 ) -> None:
-    """Judge MODEL on labelled faces.
+    """Judge MODEL on labelled faces, or on labelled clips.
 
     MODEL is a bundled model's name, an ONNX file, or the folder of a training run. Every number
     comes with its 95 % interval, its protocol, and what always giving the commonest answer scores.
     """
+    if clips is not None:
+        _check_only_clips(click.get_current_context())
+        _evaluate_clips(
+            clips,
+            [_load(name, flip, threads) for name in (model, against) if name is not None],
+            side=side,
+            seed=seed,
+            threads=threads,
+            as_json=as_json,
+        )
+        return
+    if data is None:
+        raise click.UsageError("expected --data or --clips, got neither. Name what to judge on.")
+
     from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
     from facetell.datasets.groups import read_groups
@@ -128,6 +161,45 @@ def evaluate(
     if predictions:
         write_predictions(answers[0], predictions, overwrite=force)
         click.echo(f"Predictions: {predictions}", err=True)
+
+
+def _check_only_clips(context: click.Context) -> None:
+    """Options that say nothing about clips are a mistake beside --clips."""
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name not in _WITH_CLIPS:
+            raise click.UsageError(
+                f"{option.opts[0]} does not go with --clips. Leave one of them out."
+            )
+
+
+def _evaluate_clips(
+    folder: Path,
+    models: list[Predictor],
+    *,
+    side: ClipSide | None,
+    seed: int,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    from facetell.datasets.clipfolders import judged_clips, open_clips
+    from facetell.evaluate.clips import as_text, judge_clips, ways_with
+    from facetell.evaluate.ways import WAYS
+
+    clips = judged_clips(open_clips(folder), side, seed=seed)
+    ways = ways_with(*models, name=clips.name) if len(models) > 1 else WAYS
+    with Progress(len(clips)) as progress:
+        found = judge_clips(
+            models[0],
+            clips,
+            ways=ways,
+            threads=threads,
+            seed=seed,
+            progress=lambda *_: progress.step(),
+        )
+    click.echo(json.dumps(found.to_dict(), allow_nan=False) if as_json else as_text(found))
+    for note in found.notes:
+        click.echo(f"Note: {note}", err=True)
 
 
 def _load(name: str, flip: bool | None, threads: int | None) -> Predictor:

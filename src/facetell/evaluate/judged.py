@@ -21,7 +21,10 @@ from facetell.predictor import Predictor
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
-__all__ = ["Judged", "judge", "judged_side", "pool", "restrict", "write_predictions"]
+__all__ = [
+    "Judged", "checked_scores", "judge", "judged_side", "pool", "restrict", "score_columns",
+    "write_predictions",
+]  # fmt: skip
 
 #: Faces read and scored at once: enough to keep a model busy, little memory.
 BATCH = 256
@@ -104,20 +107,29 @@ def judged_side(split: Split, side: Side | None = None) -> tuple[Side, NDArray[n
     return chosen, sides[chosen]
 
 
-def _columns(contract: Contract, dataset: Dataset) -> list[int]:
-    """For each of the dataset's labels the model's score column."""
-    if sorted(contract.labels) != sorted(dataset.labels):
+def score_columns(contract: Contract, labels: Sequence[str], dataset: str) -> list[int]:
+    """For each label of a dataset of that name the model's score column.
+
+    Raises:
+        ContractError: the model reads other emotions.
+    """
+    if sorted(contract.labels) != sorted(labels):
         raise ContractError(
             f"the model {contract.name!r} reads {', '.join(contract.labels)}, but the dataset "
-            f"{dataset.name!r} is labelled {', '.join(dataset.labels)}. "
+            f"{dataset!r} is labelled {', '.join(labels)}. "
             "Judge the model on a dataset with its own labels.",
             expected=contract.labels,
-            actual=dataset.labels,
+            actual=tuple(labels),
         )
-    return [contract.labels.index(name) for name in dataset.labels]
+    return [contract.labels.index(name) for name in labels]
 
 
-def _checked(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray[np.float64]:
+def checked_scores(scores: NDArray[Any], shape: tuple[int, int], name: str) -> NDArray[np.float64]:
+    """A model's scores as (N, K) float64 whose rows sum to 1.
+
+    Raises:
+        InputError: another shape, numbers outside 0 to 1, or other sums.
+    """
     scores = np.array(scores, np.float64)  # a copy: normalised below
     fits = scores.shape == shape and bool(np.isfinite(scores).all())
     if not (fits and (scores >= 0).all() and np.allclose(scores.sum(axis=1), 1, atol=1e-3)):
@@ -157,7 +169,7 @@ def judge(
     # A runtime may be told to leave out the mirror image; the numbers must say so.
     flip = getattr(predictor, "flip", predictor.contract.flip)
     contract = replace(predictor.contract, flip=flip)
-    columns = _columns(contract, dataset)
+    columns = score_columns(contract, dataset.labels, dataset.name)
     chosen, indices = judged_side(split, side)
     scores, thetas = [], []
     for start in range(0, len(indices), BATCH):
@@ -165,7 +177,7 @@ def judge(
         faces = dataset.faces(batch, face_px=contract.face_px, channels=contract.channels)
         prediction = predictor.predict(faces)
         shape = (len(batch), len(columns))
-        scores.append(_checked(prediction.scores, shape, contract.name)[:, columns])
+        scores.append(checked_scores(prediction.scores, shape, contract.name)[:, columns])
         thetas.append(prediction.theta)
         if progress:
             progress(start + len(batch), len(indices))
