@@ -45,7 +45,7 @@ def test_json_is_one_object_that_from_dict_reads(folder, tiny_model_path):
 
 
 def test_a_second_model_is_one_more_way(folder, tiny_model_path, make_model, tmp_path):
-    other = make_model(tmp_path / "frames.onnx", window=3, theta=False, sequence="frames")
+    other = make_model(tmp_path / "frames.onnx", memory=4, theta=False)
     found = json.loads(run(tiny_model_path, "--clips", folder, "--against", other, "--json").stdout)
 
     assert list(found["ways"])[-1] == "frames at the end"

@@ -139,3 +139,12 @@ def test_a_model_of_other_emotions_and_scores_that_are_none_are_errors():
         score(Spy(labels=("a", "b", "c")), faces_of([0]))
     with pytest.raises(InputError, match="each row summing to 1, from the model 'spy'"):
         score(Spy(sums=0.5), faces_of([0]))
+
+
+def test_an_lstm_over_frames_that_cannot_go_from_frame_to_frame_is_not_read_as_stills():
+    class Run:
+        contract = Contract(name="run", labels=LABELS, face_px=8, memory=2)
+        predict = Spy().predict
+
+    with pytest.raises(InputError, match=r"frame to frame, got run with .*Export it"):
+        score(Run(), faces_of([0]))

@@ -15,6 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from facetell.errors import InputError
 from facetell.evaluate.judged import checked_scores, score_columns
 from facetell.predictor import FramePredictor, Prediction, Predictor
 from facetell.runtime.steady import Steady
@@ -129,6 +130,10 @@ def score_frames(
         times_s: (F,) seconds.
         labels: the order of the columns.
         name: of the clips, for errors.
+
+    Raises:
+        ContractError: the model reads other emotions.
+        InputError: its scores are none, or its LSTM cannot be run frame by frame.
     """
     columns = score_columns(model.contract, labels, name)
     parts = list(_predictions(model, faces, times_s))
@@ -147,9 +152,15 @@ def score_frames(
 def _predictions(
     model: Predictor, faces: NDArray[np.uint8], times_s: NDArray[np.float64]
 ) -> Iterator[Prediction]:
-    if not model.contract.memory or not isinstance(model, FramePredictor):
+    if not model.contract.memory:
         yield model.predict(faces)
         return
+    if not isinstance(model, FramePredictor):
+        raise InputError(
+            f"expected a model that goes from frame to frame, got {model.contract.name} with an "
+            "LSTM over frames as a training run. Export it with `facetell export` first.",
+            actual=model.contract.name,
+        )
     memory = None
     for frame, elapsed in enumerate(np.diff(times_s, prepend=times_s[:1])):
         one = faces[frame : frame + 1]
