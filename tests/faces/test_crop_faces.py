@@ -80,8 +80,9 @@ def test_crop_then_map_back_finds_the_pixels(side, x, y, degrees, face_px):
     u, v = np.meshgrid(share, share)
     where = quad[0] + u[..., None] * (quad[1] - quad[0]) + v[..., None] * (quad[3] - quad[0]) - 0.5
     inside = ((where > 2) & (where < 247)).all(axis=2)
-    # Rounding to 8 bits, twice or three times; and a shrunk region's size is a whole number.
-    assert np.abs(crop[..., :2] - where)[inside].max() < 1.5 + side / face_px / 4
+    # Rounding to 8 bits, up to three times and once more inside the resampling; and a shrunk
+    # region's size is a whole number.
+    assert np.abs(crop[..., :2] - where)[inside].max() < 2 + side / face_px / 4
 
 
 def test_beyond_the_border_the_border_repeats():
