@@ -79,12 +79,15 @@ class Judge:
 
     def columns(self, network: Hybrid) -> dict[str, float]:
         """The metrics of an epoch."""
-        confusion = confusion_matrix(
-            self.targets, self.margins(network).argmax(1), len(self.contract.labels)
-        )
+        found = self.accuracies(self.margins(network))
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    def accuracies(self, margins: NDArray[np.float32]) -> dict[str, float]:
+        """Accuracy and balanced accuracy of margins (N, K), 0-1."""
+        confusion = confusion_matrix(self.targets, margins.argmax(1), len(self.contract.labels))
         return {
-            "validation_accuracy": float(accuracy(confusion)),
-            "validation_balanced_accuracy": float(balanced_accuracy(confusion)),
+            "accuracy": float(accuracy(confusion)),
+            "balanced_accuracy": float(balanced_accuracy(confusion)),
         }
 
 
@@ -115,7 +118,6 @@ def finish(
         _refit(predictor, dataset, parts.train.indices, recipe)
     judge = Judge(dataset, parts.validation, recipe, contract)
     margins = judge.margins(network)
-    confusion = confusion_matrix(judge.targets, margins.argmax(1), len(contract.labels))
     predictor.contract = replace(
         contract,
         score_scale=fit_scale(margins, judge.targets),
@@ -125,8 +127,7 @@ def finish(
             "side": "validation" if judge.clips is None else "frames of clips made of validation",
             "faces": len(judge.targets),
             "flip": contract.flip and judge.clips is None,
-            "accuracy": round(float(accuracy(confusion)), 6),
-            "balanced_accuracy": round(float(balanced_accuracy(confusion)), 6),
+            **{name: round(value, 6) for name, value in judge.accuracies(margins).items()},
         },
     )
     if write:

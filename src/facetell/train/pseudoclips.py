@@ -54,7 +54,7 @@ def make_clips(
         options: frames T, the share of clips with a change, how much is disturbed.
         generator: the only source of randomness.
     """
-    batch, side, frames = len(faces), faces.shape[-1], options.frames
+    batch, frames = len(faces), options.frames
     elapsed = _elapsed(batch, frames, generator)
     weight = _takeover(batch, frames, options.change, generator)  # (B, T) of the other face
     x = torch.lerp(faces[:, None].float(), others[:, None].float(), weight[:, :, None, None])
@@ -63,10 +63,9 @@ def make_clips(
     x = _hidden(x, generator)
     x = _lit(x, elapsed, options.shake, generator)
     noise = torch.randn(x.shape, generator=generator)
-    x = x + noise * (5 * options.shake * torch.rand(batch, 1, 1, 1, generator=generator) * 2)
+    x = x + noise * (10 * options.shake * torch.rand(batch, 1, 1, 1, generator=generator))
     shown = torch.where(weight > 0.5, other_targets[:, None], targets[:, None])
-    frames_made = x.round().clamp(0, 255).to(torch.uint8).reshape(batch, frames, side, side)
-    return PseudoClips(frames_made, elapsed, shown)
+    return PseudoClips(x.round().clamp(0, 255).to(torch.uint8), elapsed, shown)
 
 
 def _elapsed(batch: int, frames: int, generator: torch.Generator) -> Tensor:
