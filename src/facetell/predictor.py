@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
+from facetell.errors import InputError
 
-__all__ = ["FramePredictor", "Prediction", "Predictor", "softmax"]
+__all__ = ["FramePredictor", "Prediction", "Predictor", "frame_by_frame", "softmax"]
 
 
 class Prediction(NamedTuple):
@@ -72,3 +73,20 @@ class FramePredictor(Predictor, Protocol):
             The prediction, and the memory for the next frame.
         """
         ...
+
+
+def frame_by_frame(model: Predictor) -> FramePredictor | None:
+    """The model as one that goes from frame to frame; None for a model of stills.
+
+    Raises:
+        InputError: it has an LSTM over frames, but cannot be asked frame by frame.
+    """
+    if not model.contract.memory:
+        return None
+    if not isinstance(model, FramePredictor):
+        raise InputError(
+            f"expected a model that goes from frame to frame, got {model.contract.name} with an "
+            "LSTM over frames as a training run. Export it with `facetell export` first.",
+            actual=model.contract.name,
+        )
+    return model
