@@ -208,6 +208,10 @@ class ClipOptions:
         0.3, "share of those in which it has the same label", lambda v: 0 <= v <= 1
     )
     shake: float = _option(1.0, "scales all that disturbs: movement, light, blur, noise", _positive)
+    real: float = _option(
+        0.5, "share of a batch that are stretches of labelled clips, where some are given",
+        lambda v: 0 < v <= 1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,9 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Finished run whose network stays as it is under the recipe's LSTM over "
               "frames.")  # fmt: skip
+@click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of labelled clips (RAVDESS, CREMA-D, AFEW, or one folder per emotion) "
+              "for the LSTM over frames.")  # fmt: skip
 @click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
@@ -38,8 +41,8 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], start: Path | None, groups: Path | None, resume: Path | None,
-    accelerator: str, devices: int, threads: int | None,
+    overrides: tuple[str, ...], start: Path | None, clips: Path | None, groups: Path | None,
+    resume: Path | None, accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
 
@@ -51,13 +54,14 @@ def train(
       facetell train quick --data toon
       facetell train compact --data fer2013.csv --out runs/compact
       facetell train --resume runs/compact
-      facetell train frames --data fer2013.csv --start runs/compact
+      facetell train frames --data fer2013.csv --start runs/compact --clips RAVDESS/
     """
     from facetell.errors import require
 
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
     from facetell.datasets import open_dataset
+    from facetell.datasets.clipfolders import open_clips
     from facetell.datasets.groups import read_groups
     from facetell.recipe import load_recipe
     from facetell.train.loop import resumed_recipe
@@ -68,8 +72,9 @@ def train(
             raise click.UsageError(
                 "--resume takes no recipe, --set, --start, --groups or --out: the run has them."
             )
-        chosen, recorded = resumed_recipe(resume)
+        chosen, recorded, filmed = resumed_recipe(resume)
         source, folder = source or recorded, resume
+        clips = clips or (Path(filmed) if filmed else None)
     else:
         if not recipe or not source:
             raise click.UsageError("give a RECIPE and --data PATH (or --resume RUN).")
@@ -82,6 +87,7 @@ def train(
     dataset = open_dataset(source, label_order=label_order)
     predictor = run(
         chosen, dataset, folder, resume=resume is not None, start=start,
+        clips=open_clips(clips) if clips else None,
         groups=read_groups(dataset, groups) if groups else None,
         accelerator=accelerator, devices=devices, progress=show_training(),
     )  # fmt: skip
@@ -168,5 +174,6 @@ def show_training() -> Progress:
         )
 
     return Progress(
-        step=step, epoch=row, say=lambda text: click.echo(text, err=True), search=show_search
-    )
+        step=step, epoch=row, say=lambda text: click.echo(text, err=True), search=show_search,
+        cut=lambda done, clips: show_search("cutting faces out of clips", done / clips),
+    )  # fmt: skip

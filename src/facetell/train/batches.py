@@ -20,7 +20,8 @@ from facetell.datasets.splits import TrainSide
 from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
 from facetell.train.augment import augment
-from facetell.train.pseudoclips import PseudoClips, make_clips
+from facetell.train.pseudoclips import Clips, make_clips
+from facetell.train.stretches import Stretches
 
 __all__ = [
     "Batch",
@@ -104,29 +105,56 @@ class TrainingFaces:
 
 
 class TrainingClips(TrainingFaces):
-    """The training side as clips made of its stills."""
+    """The training side as clips made of its stills, and stretches of labelled clips.
+
+    Args:
+        side, recipe, contract: as for `TrainingFaces`.
+        stretches: of labelled clips, where there are some; they fill their share of each batch.
+    """
+
+    def __init__(
+        self,
+        side: TrainSide,
+        recipe: Recipe,
+        contract: Contract,
+        stretches: Stretches | None = None,
+    ) -> None:
+        super().__init__(side, recipe, contract)
+        self._stretches = stretches
 
     def steps(self) -> int:
         """Steps per epoch, which starts a clip with a share of the faces only."""
         return max(1, int(len(self) * self.recipe.clips.share) // self.recipe.train.batch_size)
 
     def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
-        clips = _clips(self._faces, self._targets, rows, self.recipe.clips, generator)
+        options = self.recipe.clips
+        real = 0 if self._stretches is None else round(options.real * len(rows))
+        clips = _clips(self._faces, self._targets, rows[real:], options, generator)
+        if self._stretches is not None:
+            clips = clips.joined(self._stretches.draw(real, options.frames, generator))
         return Batch(clip_tensor(clips, self.contract), clips.targets, clips.elapsed, generator)
 
 
 def held_out_clips(
-    dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
-) -> PseudoClips:
-    """The same clips each time, made of these faces, to choose an epoch and calibrate by."""
+    dataset: Dataset,
+    indices: NDArray[np.int64],
+    recipe: Recipe,
+    contract: Contract,
+    stretches: Stretches | None = None,
+) -> Clips:
+    """The same clips each time, to choose an epoch and calibrate by.
+
+    Made of these faces, and the middles of labelled clips where there are some.
+    """
     random = np.random.default_rng(0)
     rows = random.permutation(len(indices))[:_HELD_OUT]
     faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
     targets = torch.from_numpy(dataset.targets[indices])
-    return _clips(torch.from_numpy(faces), targets, rows, recipe.clips, _generator(0))
+    clips = _clips(torch.from_numpy(faces), targets, rows, recipe.clips, _generator(0))
+    return clips if stretches is None else clips.joined(stretches.middles(recipe.clips.frames))
 
 
-def clip_tensor(clips: PseudoClips, contract: Contract) -> Tensor:
+def clip_tensor(clips: Clips, contract: Contract) -> Tensor:
     """(B, T, S, S) grey uint8 frames -> (B, T, C, S, S) as the network reads them."""
     tensor = to_tensor(clips.frames.flatten(0, 1).numpy(), contract)
     return torch.from_numpy(tensor).reshape(*clips.targets.shape, *tensor.shape[2:])
@@ -138,7 +166,7 @@ def _clips(
     rows: NDArray[np.int64],
     options: ClipOptions,
     generator: torch.Generator,
-) -> PseudoClips:
+) -> Clips:
     """One clip of each of these rows; whom they give way to is drawn from all faces."""
     chosen = torch.from_numpy(rows)
     others = torch.empty_like(chosen)
@@ -153,10 +181,13 @@ def _clips(
     )
 
 
-def training_faces(side: TrainSide, recipe: Recipe, contract: Contract) -> TrainingFaces:
-    """What the recipe trains on: stills, or clips made of them."""
-    kind = TrainingClips if recipe.clips.frames else TrainingFaces
-    return kind(side, recipe, contract)
+def training_faces(
+    side: TrainSide, recipe: Recipe, contract: Contract, stretches: Stretches | None = None
+) -> TrainingFaces:
+    """What the recipe trains on: stills, or clips made of them and stretches of labelled ones."""
+    if recipe.clips.frames:
+        return TrainingClips(side, recipe, contract, stretches)
+    return TrainingFaces(side, recipe, contract)
 
 
 def _generator(*numbers: int) -> torch.Generator:

@@ -28,6 +28,7 @@ from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.batches import held_out_clips
 from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.stretches import Stretches
 
 __all__ = [
     "GROUPS",
@@ -53,18 +54,24 @@ class Judge:
         dataset, indices: the validation faces.
         recipe: a recipe with clips is judged by their frames, one for stills by stills.
         contract: how faces become tensors.
+        stretches: of labelled clips, judged beside those made of faces.
 
     Attributes:
         targets: (N,) labels of the faces or frames.
     """
 
     def __init__(
-        self, dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
+        self,
+        dataset: Dataset,
+        indices: NDArray[np.int64],
+        recipe: Recipe,
+        contract: Contract,
+        stretches: Stretches | None = None,
     ) -> None:
         self.contract = contract
         self.clips = None
         if recipe.clips.frames:
-            self.clips = held_out_clips(dataset, indices, recipe, contract)
+            self.clips = held_out_clips(dataset, indices, recipe, contract, stretches)
             self.targets = self.clips.targets.flatten().numpy()
             return
         self.targets = dataset.targets[indices]
@@ -99,6 +106,7 @@ def finish(
     parts: Split,
     folder: Path,
     *,
+    stretches: Stretches | None = None,
     write: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> TorchPredictor:
@@ -109,6 +117,7 @@ def finish(
         recipe, contract: of the run; the contract comes back with scale, counts and results.
         dataset, parts: the SVM sees training faces only, the calibration validation faces only.
         folder: where to write.
+        stretches: of labelled clips, to calibrate an LSTM over frames by.
         write: whether this process writes.
         say: progress in words.
     """  # fmt: skip
@@ -116,7 +125,7 @@ def finish(
     if recipe.svm.fit != "end-to-end":
         say(f"fitting the SVM on frozen features ({recipe.svm.fit})")
         _refit(predictor, dataset, parts.train.indices, recipe)
-    judge = Judge(dataset, parts.validation, recipe, contract)
+    judge = Judge(dataset, parts.validation, recipe, contract, stretches)
     margins = judge.margins(network)
     predictor.contract = replace(
         contract,
@@ -124,7 +133,7 @@ def finish(
         parameters=sum(p.numel() for p in network.parameters()),
         multiply_adds=count_multiply_adds(network, contract),
         results={
-            "side": "validation" if judge.clips is None else "frames of clips made of validation",
+            "side": _side(judge, stretches),
             "faces": len(judge.targets),
             "flip": contract.flip and judge.clips is None,
             **{name: round(value, 6) for name, value in judge.accuracies(margins).items()},
@@ -135,6 +144,14 @@ def finish(
         save_checkpoint(folder / "model.safetensors", network.state_dict(), state)
         say(f"wrote {folder / 'model.safetensors'}")
     return predictor
+
+
+def _side(judge: Judge, stretches: Stretches | None) -> str:
+    """What a model was judged by, in words."""
+    if judge.clips is None:
+        return "validation"
+    made = "frames of clips made of validation"
+    return made if stretches is None else f"{made}, and of labelled clips of held-out people"
 
 
 def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:

@@ -34,6 +34,7 @@ from tensorboardX import SummaryWriter
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.clipfolders import LabelledClips
 from facetell.datasets.groups import write_groups
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import oversample
@@ -52,6 +53,7 @@ from facetell.train.checkpoint import (
 )
 from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.stretches import ClipSides, with_clips
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
@@ -65,13 +67,15 @@ COLUMNS = (
 class Progress:
     """Whom to tell: `step(epoch, step, steps, loss)`, `epoch(row)`, `say(text)`.
 
-    `search(phase, share)` hears how far the search for near-copies is.
+    `search(phase, share)` hears how far the search for near-copies is, `cut(done, clips)` how many
+    clips have had their faces cut out.
     """
 
     step: Callable[[int, int, int, float], None] = lambda *_: None
     epoch: Callable[[dict[str, float]], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
     search: Callable[[str, float], None] = lambda *_: None
+    cut: Callable[[int, int], None] = lambda *_: None
 
 
 def train(
@@ -81,6 +85,7 @@ def train(
     *,
     resume: bool = False,
     start: Path | None = None,
+    clips: LabelledClips | None = None,
     groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
@@ -95,6 +100,7 @@ def train(
         resume: continue after the last finished epoch.
         start: a finished run whose network is taken and left as it is, while the recipe's LSTM
             over frames is trained on top of it.
+        clips: labelled clips that this LSTM learns from, too.
         groups: (N,) equal for faces that must share a side, in place of subjects and
             near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
@@ -106,8 +112,14 @@ def train(
     Raises:
         TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
             from the first epoch on; or the recipe's LSTM over frames has nothing to start from.
+        ContractError: the clips have other labels than the dataset.
     """
     progress = progress or Progress()
+    if clips is not None and not recipe.model.memory:
+        raise TrainingError(
+            f"expected a recipe with an LSTM over frames to go with --clips, got {recipe.name}. "
+            "Train recipe `frames`, or leave --clips out."
+        )
     if recipe.model.memory and not resume and start is None:
         raise TrainingError(
             f"recipe {recipe.name} trains an LSTM over frames on top of a finished run, and got "
@@ -135,13 +147,23 @@ def train(
             f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
         )
     contract = make_contract(recipe, dataset, parts)
+    filmed = None
+    if clips is not None:
+        filmed = ClipSides(clips, contract, seed=recipe.train.seed, progress=progress.cut)
+        contract = with_clips(contract, filmed)
+        for note in filmed.notes:
+            progress.say(note)
     if fabric.is_global_zero:
-        _open_folder(folder, recipe, contract, whole, together, resume=resume, start=start)
+        _open_folder(
+            folder, recipe, contract, whole, together,
+            resume=resume, start=start, clips=clips.source if clips else None,
+        )  # fmt: skip
     side = parts.train
     if recipe.data.oversample:
         side = oversample(side, seed=recipe.train.seed)
-    faces = training_faces(side, recipe, contract)
-    judge = Judge(dataset, parts.validation, recipe, contract)
+    faces = training_faces(side, recipe, contract, filmed.train if filmed else None)
+    held_out = filmed.validation if filmed else None
+    judge = Judge(dataset, parts.validation, recipe, contract, held_out)
     progress.say(
         f"{len(faces):,} training faces, {len(parts.validation):,} validation faces, "
         f"{describe(recipe.model)}"
@@ -230,7 +252,7 @@ def train(
     averaged.cpu()
     return finish(
         averaged, recipe, contract, dataset, parts, folder,
-        write=fabric.is_global_zero, say=progress.say,
+        stretches=held_out, write=fabric.is_global_zero, say=progress.say,
     )  # fmt: skip
 
 
@@ -310,6 +332,7 @@ def _open_folder(
     *,
     resume: bool,
     start: Path | None,
+    clips: str | None,
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -335,6 +358,7 @@ def _open_folder(
         "data_source": dataset.source,
         "protocol": contract.protocol,
         "started_from": str(start) if start else None,
+        "clips_source": clips,
         "versions": _versions(),
         "commit": _commit(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
@@ -428,8 +452,8 @@ def training_seconds(folder: Path) -> float:
         return sum(float(row["seconds"]) for row in csv.DictReader(lines))
 
 
-def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
-    """The recipe and the data source of an interrupted run.
+def resumed_recipe(folder: Path) -> tuple[Recipe, str, str | None]:
+    """The recipe of an interrupted run, and where its data and its clips, if any, came from.
 
     Raises:
         TrainingError: no run there.
@@ -438,4 +462,5 @@ def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
     if not record.is_file():
         raise TrainingError(f"expected a training run (with run.json) at {folder}, found none.")
     about = json.loads(record.read_text())
-    return recipe_from_dict(about["recipe"]), str(about["data_source"])
+    recipe = recipe_from_dict(about["recipe"])
+    return recipe, str(about["data_source"]), about.get("clips_source")

@@ -18,7 +18,7 @@ from facetell.recipe import Recipe, recipe_from_dict
 from facetell.tensors import to_tensor
 from facetell.train.batches import clip_tensor
 from facetell.train.checkpoint import load_checkpoint
-from facetell.train.pseudoclips import PseudoClips
+from facetell.train.pseudoclips import Clips
 
 __all__ = ["TorchPredictor", "load_run"]
 
@@ -73,14 +73,14 @@ class TorchPredictor:
         return margins, features, torch.cat([o.theta[:, 0] for o in outputs]).cpu().numpy()
 
     @torch.inference_mode()
-    def run_clips(self, clips: PseudoClips) -> NDArray[np.float32]:
+    def run_clips(self, clips: Clips) -> NDArray[np.float32]:
         """Margins (B, T, K) of every frame of clips, with memory; no mirroring."""
         was_training = self.model.training
         self.model.eval()
         device = self.model.svm.weight.device
         margins = []
         for i in range(0, len(clips.frames), CLIPS):
-            some = PseudoClips(*(part[i : i + CLIPS] for part in clips))
+            some = Clips(*(part[i : i + CLIPS] for part in clips))
             faces = clip_tensor(some, self.contract).to(device)
             margins.append(self.model(faces, some.elapsed.to(device)).margins.cpu().numpy())
         self.model.train(was_training)
