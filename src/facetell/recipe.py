@@ -142,6 +142,10 @@ class TrainOptions:
     init: Literal["he", "gaussian"] = _option("he", "he = He et al. 2015; gaussian = init_std")
     init_std: float = _option(0.05, "standard deviation of the Gaussian initialisation", _positive)
     label_smoothing: float = _option(0.0, "softmax head: mass moved to all classes", _fraction)
+    distil: float = _option(
+        0.0, "share of a face's target that comes from the teachers; 0 = none",
+        lambda v: 0 <= v <= 1,
+    )  # fmt: skip
     ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _fraction)
     clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _not_negative)
     small_share: float = _option(
@@ -188,6 +192,10 @@ class DataOptions:
         "official", "how training and validation faces are kept apart"
     )
     fold: int = _option(0, "leave-one-subject-out: which subject judges", _not_negative)
+    votes: float = _option(
+        0.0, "share of a face's target that comes from its FER+ votes, where it has some",
+        lambda v: 0 <= v <= 1,
+    )  # fmt: skip
     oversample: bool = _option(
         False, "repeat training faces until all classes are as large as the largest"
     )

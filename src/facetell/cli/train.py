@@ -30,6 +30,9 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of labelled clips (RAVDESS, CREMA-D, AFEW, or one folder per emotion) "
               "for the LSTM over frames.")  # fmt: skip
+@click.option("--teacher", "teachers", multiple=True, metavar="RUN",
+              type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Finished run that teaches this one (train.distil). Repeatable.")  # fmt: skip
 @click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
@@ -41,8 +44,9 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], start: Path | None, clips: Path | None, groups: Path | None,
-    resume: Path | None, accelerator: str, devices: int, threads: int | None,
+    overrides: tuple[str, ...], start: Path | None, clips: Path | None,
+    teachers: tuple[Path, ...], groups: Path | None, resume: Path | None,
+    accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
 
@@ -68,9 +72,10 @@ def train(
     from facetell.train.loop import train as run
 
     if resume is not None:
-        if recipe or overrides or out or start or groups:
+        if recipe or overrides or out or start or teachers or groups:
             raise click.UsageError(
-                "--resume takes no recipe, --set, --start, --groups or --out: the run has them."
+                "--resume takes no recipe, --set, --start, --teacher, --groups or --out: the run "
+                "has them."
             )
         chosen, recorded, filmed = resumed_recipe(resume)
         source, folder = source or recorded, resume
@@ -87,7 +92,7 @@ def train(
     dataset = open_dataset(source, label_order=label_order)
     predictor = run(
         chosen, dataset, folder, resume=resume is not None, start=start,
-        clips=open_clips(clips) if clips else None,
+        clips=open_clips(clips) if clips else None, teachers=teachers,
         groups=read_groups(dataset, groups) if groups else None,
         accelerator=accelerator, devices=devices, progress=show_training(),
     )  # fmt: skip

@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.ferplus import soft_labels
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import TrainSide
+from facetell.errors import TrainingError
+from facetell.labels import FERPLUS
 from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
 from facetell.train.augment import augment
@@ -29,6 +33,7 @@ __all__ = [
     "TrainingFaces",
     "clip_tensor",
     "held_out_clips",
+    "soft_targets",
     "training_faces",
 ]
 
@@ -40,7 +45,7 @@ class Batch(NamedTuple):
 
     Attributes:
         faces: (B, T, C, S, S).
-        targets: (B, T).
+        targets: (B, T, K) float32, probabilities of the labels.
         elapsed: (B, T) seconds between frames, or None for stills.
         generator: the step's source of randomness.
     """
@@ -69,6 +74,7 @@ class TrainingFaces:
         faces = side.dataset.faces(unique, face_px=contract.face_px, channels=contract.channels)
         self._faces = torch.from_numpy(faces)
         self._targets = torch.from_numpy(side.dataset.targets[unique])
+        self._soft = soft_targets(side.dataset, unique, recipe.data.votes)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -96,7 +102,7 @@ class TrainingFaces:
         faces = augment(self._faces[chosen], self.recipe.augment, generator, face_px=side)
         contract = replace(self.contract, face_px=side)
         tensor = torch.from_numpy(to_tensor(faces.numpy(), contract))
-        return Batch(tensor, self._targets[chosen][:, None], None, generator)
+        return Batch(tensor, self._soft[chosen][:, None], None, generator)
 
     def _face_px(self, epoch: int) -> int:
         train = self.recipe.train
@@ -132,7 +138,35 @@ class TrainingClips(TrainingFaces):
         clips = _clips(self._faces, self._targets, rows[real:], options, generator)
         if self._stretches is not None:
             clips = clips.joined(self._stretches.draw(real, options.frames, generator))
-        return Batch(clip_tensor(clips, self.contract), clips.targets, clips.elapsed, generator)
+        targets = F.one_hot(clips.targets, len(self.contract.labels)).float()
+        return Batch(clip_tensor(clips, self.contract), targets, clips.elapsed, generator)
+
+
+def soft_targets(dataset: Dataset, indices: NDArray[np.int64], votes: float) -> Tensor:
+    """(N, K) what these faces are said to look like: label and FER+ votes, mixed.
+
+    Args:
+        dataset: with K labels.
+        indices: (N,).
+        votes: share of the target that comes from the votes; a face without any, or whose
+            votes name none of the labels, keeps its label.
+
+    Raises:
+        TrainingError: votes are wanted and no face has any.
+    """
+    labels = F.one_hot(torch.from_numpy(dataset.targets[indices]), len(dataset.labels)).float()
+    if not votes:
+        return labels
+    cast = [dataset.samples[i].votes for i in indices]
+    if not any(cast):
+        raise TrainingError(
+            f"expected FER+ votes with the training faces of {dataset.source}, found none. Give "
+            "data with votes (see `facetell data list`), or set data.votes=0."
+        )
+    table = np.array([row or (0,) * len(FERPLUS) for row in cast])
+    soft = torch.from_numpy(soft_labels(table, names=dataset.labels))
+    voted = soft.sum(1, keepdim=True) > 0
+    return torch.where(voted, torch.lerp(labels, soft, votes), labels)
 
 
 def held_out_clips(

@@ -146,6 +146,13 @@ def finish(
     return predictor
 
 
+def _targets(recipe: Recipe) -> str:
+    """What training faces were said to look like, where it was not their labels alone."""
+    votes, distil = recipe.data.votes, recipe.train.distil
+    said = f"; FER+ votes are {votes:.0%} of the targets" if votes else ""
+    return said + (f"; {distil:.0%} of the targets are teachers' scores" if distil else "")
+
+
 def _side(judge: Judge, stretches: Stretches | None) -> str:
     """What a model was judged by, in words."""
     if judge.clips is None:
@@ -169,7 +176,7 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
         recipe=recipe.name,
         architecture=describe(recipe.model),
         protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
-        f"calibrated on {len(parts.validation):,} validation faces",
+        f"calibrated on {len(parts.validation):,} validation faces{_targets(recipe)}",
         data=fingerprint(dataset),
         licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
     )

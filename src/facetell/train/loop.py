@@ -19,7 +19,7 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -54,6 +54,7 @@ from facetell.train.checkpoint import (
 from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
 from facetell.train.predictor import TorchPredictor, load_run
 from facetell.train.stretches import ClipSides, with_clips
+from facetell.train.teachers import Teachers
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
@@ -86,6 +87,7 @@ def train(
     resume: bool = False,
     start: Path | None = None,
     clips: LabelledClips | None = None,
+    teachers: Sequence[Path] = (),
     groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
@@ -101,6 +103,8 @@ def train(
         start: a finished run whose network is taken and left as it is, while the recipe's LSTM
             over frames is trained on top of it.
         clips: labelled clips that this LSTM learns from, too.
+        teachers: finished runs whose scores are a share of the targets; a resumed run
+            remembers them.
         groups: (N,) equal for faces that must share a side, in place of subjects and
             near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
@@ -119,6 +123,13 @@ def train(
         raise TrainingError(
             f"expected a recipe with an LSTM over frames to go with --clips, got {recipe.name}. "
             "Train recipe `frames`, or leave --clips out."
+        )
+    teachers = teachers or (_recorded_teachers(folder) if resume else ())
+    if bool(teachers) != (recipe.train.distil > 0):
+        raise TrainingError(
+            f"teachers and train.distil belong together: expected both or neither, got "
+            f"{len(teachers)} teachers and train.distil = {recipe.train.distil} in recipe "
+            f"{recipe.name}. Name finished runs with --teacher RUN, or set train.distil=0."
         )
     if recipe.model.memory and not resume and start is None:
         raise TrainingError(
@@ -157,6 +168,7 @@ def train(
         _open_folder(
             folder, recipe, contract, whole, together,
             resume=resume, start=start, clips=clips.source if clips else None,
+            teachers=teachers,
         )  # fmt: skip
     side = parts.train
     if recipe.data.oversample:
@@ -169,6 +181,9 @@ def train(
         f"{describe(recipe.model)}"
     )
 
+    taught = None
+    if teachers:
+        taught = Teachers(teachers, recipe, contract, drawn=parts.held_out).to(fabric.device)
     network = build_model(recipe.model, len(contract.labels), recipe.train)
     if network.memory is not None:
         _take_over(network, start or _started_from(folder))
@@ -197,17 +212,17 @@ def train(
         rate = 0.0
         batches = faces.epoch(epoch, rank=fabric.global_rank, processes=fabric.world_size)
         for step, (x, targets, elapsed, generator) in enumerate(clock.outside(batches)):
-            x, others, share = mix_up(x, targets, recipe.augment.mixup, generator)
-            x, targets, others, elapsed = fabric.to_device((x, targets, others, elapsed))
+            x, targets = mix_up(x, targets, recipe.augment.mixup, generator)
+            x, targets, elapsed = fabric.to_device((x, targets, elapsed))
+            if taught is not None:
+                targets = torch.lerp(targets, taught(x), recipe.train.distil)
             rate = learning_rate(recipe, epoch * steps + step, total)
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
             optimiser.zero_grad()
             margins = model(x, elapsed).margins
-            loss = share * _loss(margins, targets, recipe)
-            if share < 1:
-                loss = loss + (1 - share) * _loss(margins, others, recipe)
+            loss = _loss(margins, targets, recipe)
             fabric.backward(loss)
             if recipe.train.clip_norm:
                 fabric.clip_gradients(
@@ -268,8 +283,8 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
-    """Of margins (B, T, K) and targets (B, T)."""
-    margins, targets = margins.flatten(0, 1), targets.flatten()
+    """Of margins and targets, both (B, T, K)."""
+    margins, targets = margins.flatten(0, 1), targets.flatten(0, 1)
     if recipe.model.head == "svm":
         return squared_hinge(margins, targets)
     return F.cross_entropy(margins, targets, label_smoothing=recipe.train.label_smoothing)
@@ -333,6 +348,7 @@ def _open_folder(
     resume: bool,
     start: Path | None,
     clips: str | None,
+    teachers: Sequence[Path],
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -342,7 +358,7 @@ def _open_folder(
         )
     if resume and record.exists():
         before = json.loads(record.read_text())
-        if before["recipe"] != recipe.to_dict() or before["data"] != contract.data:
+        if recipe_from_dict(before["recipe"]) != recipe or before["data"] != contract.data:
             raise TrainingError(
                 f"the run in {folder} was started with another recipe or other data. "
                 "Give the same --data, or start a new run."
@@ -359,6 +375,7 @@ def _open_folder(
         "protocol": contract.protocol,
         "started_from": str(start) if start else None,
         "clips_source": clips,
+        "teachers": [str(teacher) for teacher in teachers],
         "versions": _versions(),
         "commit": _commit(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
@@ -389,6 +406,13 @@ def _commit() -> str:
 def _started_from(folder: Path) -> Path:
     """Where a resumed run was started from; needed if it was killed in its first epoch."""
     return Path(json.loads((folder / "run.json").read_text())["started_from"])
+
+
+def _recorded_teachers(folder: Path) -> tuple[Path, ...]:
+    """Those of an interrupted run."""
+    record = folder / "run.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    return tuple(Path(teacher) for teacher in known.get("teachers", ()))
 
 
 def _take_over(network: Hybrid, run: Path) -> None:
