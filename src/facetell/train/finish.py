@@ -21,6 +21,7 @@ from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.files import write_atomically
+from facetell.model.ensemble import Network
 from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
 from facetell.predictor import softmax
@@ -77,14 +78,14 @@ class Judge:
         self.targets = dataset.targets[indices]
         self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
 
-    def margins(self, network: Hybrid) -> NDArray[np.float32]:
+    def margins(self, network: Network) -> NDArray[np.float32]:
         """(N, K); stills with flip, frames of clips without."""
         predictor = TorchPredictor(network, self.contract)
         if self.clips is None:
             return predictor.predict(self.faces).margins
         return predictor.run_clips(self.clips).reshape(len(self.targets), -1)
 
-    def columns(self, network: Hybrid) -> dict[str, float]:
+    def columns(self, network: Network) -> dict[str, float]:
         """The metrics of an epoch."""
         found = self.accuracies(self.margins(network))
         return {f"validation_{name}": value for name, value in found.items()}
@@ -225,6 +226,11 @@ def refit_run(
         raise TrainingError(f"expected a new folder, got {folder}, which holds a run.")
     before = load_run(run)
     assert before.recipe is not None
+    if not isinstance(before.model, Hybrid):
+        raise TrainingError(
+            f"expected a run of one network at {run}, got an ensemble, which has an SVM for each "
+            "of its members. Refit the members and join them again."
+        )
     values = before.recipe.to_dict()
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
@@ -270,6 +276,7 @@ def _refit(
     features = np.concatenate([predictor.features(faces), predictor.features(faces[:, :, ::-1])])
     targets = np.tile(dataset.targets[indices], 2)
     weight, bias = fit_svm(features, targets, len(contract.labels), recipe.svm)
+    assert isinstance(predictor.model, Hybrid)
     with torch.no_grad():
         predictor.model.svm.weight.copy_(torch.from_numpy(weight))
         predictor.model.svm.bias.copy_(torch.from_numpy(bias))
@@ -299,7 +306,7 @@ def fit_scale(margins: NDArray[np.floating], targets: NDArray[np.integer]) -> fl
     return float(np.exp((low + high) / 2))
 
 
-def count_multiply_adds(network: Hybrid, contract: Contract) -> int:
+def count_multiply_adds(network: Network, contract: Contract) -> int:
     """Multiply-adds of convolutions, linear layers and LSTM for one face."""
     counted = [0]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from facetell.contract import Contract
 from facetell.errors import TrainingError
+from facetell.model.ensemble import Ensemble, Network
 from facetell.model.hybrid import Hybrid
 from facetell.predictor import Prediction, softmax
 from facetell.recipe import Recipe, recipe_from_dict
@@ -34,7 +35,7 @@ class TorchPredictor:
         contract: how faces become tensors and margins become scores.
     """
 
-    def __init__(self, model: Hybrid, contract: Contract, *, recipe: Recipe | None = None) -> None:
+    def __init__(self, model: Network, contract: Contract, *, recipe: Recipe | None = None) -> None:
         self.model = model
         self.contract = contract
         self.recipe = recipe
@@ -58,7 +59,7 @@ class TorchPredictor:
         """Margins (N, K), features (N, D), theta (N, 2, 3) or None; no mirroring."""
         was_training = self.model.training
         self.model.eval()
-        device = self.model.svm.weight.device
+        device = next(self.model.parameters()).device
         starts = range(0, len(faces), BATCH) if len(faces) else [0]
         outputs = [
             self.model(torch.from_numpy(to_tensor(faces[i : i + BATCH], self.contract)).to(device))
@@ -77,7 +78,7 @@ class TorchPredictor:
         """Margins (B, T, K) of every frame of clips, with memory; no mirroring."""
         was_training = self.model.training
         self.model.eval()
-        device = self.model.svm.weight.device
+        device = next(self.model.parameters()).device
         margins = []
         for i in range(0, len(clips.frames), CLIPS):
             some = Clips(*(part[i : i + CLIPS] for part in clips))
@@ -104,6 +105,12 @@ def load_run(folder: str | Path, *, flip: bool | None = None) -> TorchPredictor:
     contract = Contract.from_json(state["contract"])
     if flip is not None:
         contract = replace(contract, flip=flip)
+    members = [recipe_from_dict(values) for values in state.get("members", ())]
+    if members:
+        networks = [Hybrid(member.model, len(contract.labels)) for member in members]
+        joined = Ensemble(networks, state["scales"])
+        joined.load_state_dict(tensors)
+        return TorchPredictor(joined.eval(), contract, recipe=recipe)
     return TorchPredictor(_network(recipe, contract, tensors), contract, recipe=recipe)
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from facetell.contract import Contract
 from facetell.errors import TrainingError
 from facetell.recipe import Recipe
-from facetell.train.predictor import load_run
+from facetell.train.predictor import TorchPredictor, load_run
 
-__all__ = ["Teachers"]
+__all__ = ["Teachers", "check_alike"]
 
 
 class Teachers(nn.Module):
@@ -43,14 +43,7 @@ class Teachers(nn.Module):
         self.scales: list[float] = []
         for run in runs:
             teacher = load_run(run)
-            _check(run, teacher.contract, contract)
-            assert teacher.recipe is not None
-            ours, theirs = (_sides(r, drawn=drawn) for r in (recipe, teacher.recipe))
-            if ours != theirs:
-                raise TrainingError(
-                    f"expected a teacher at {run} trained under the pupil's protocol ({ours}), "
-                    f"got {theirs}: it may have seen faces that the pupil is chosen on."
-                )
+            check_alike(run, teacher, recipe, contract, drawn=drawn)
             self.networks.append(teacher.model.eval().requires_grad_(False))
             self.scales.append(teacher.contract.score_scale)
 
@@ -70,16 +63,31 @@ def _sides(recipe: Recipe, *, drawn: bool) -> str:
     return f"{recipe.data.protocol}, fold {recipe.data.fold}{seed}"
 
 
-def _check(run: Path, teacher: Contract, pupil: Contract) -> None:
+def check_alike(
+    run: Path, other: TorchPredictor, recipe: Recipe, contract: Contract, *, drawn: bool
+) -> None:
+    """Whether a finished run may teach, or join, one of this recipe and contract.
+
+    Raises:
+        TrainingError: it reads other faces or labels, was trained on other data, or may have
+            seen faces that the other one is chosen on.
+    """
     for name in ("labels", "channels", "mean", "std", "data"):
-        theirs, ours = getattr(teacher, name), getattr(pupil, name)
+        theirs, ours = getattr(other.contract, name), getattr(contract, name)
         if theirs != ours:
             raise TrainingError(
-                f"expected a teacher at {run} with the pupil's {name} {ours!r}, got {theirs!r}. "
-                "Train the teacher on the same data with the same preparation."
+                f"expected a run at {run} with the {name} {ours!r}, got {theirs!r}. "
+                "Train all on the same data with the same preparation."
             )
-    if teacher.memory:
+    if other.contract.memory:
         raise TrainingError(
-            f"expected a teacher for stills at {run}, got one with an LSTM over frames. "
+            f"expected a run for stills at {run}, got one with an LSTM over frames. "
             "Name the run that it was started from."
+        )
+    assert other.recipe is not None
+    ours, theirs = (_sides(r, drawn=drawn) for r in (recipe, other.recipe))
+    if ours != theirs:
+        raise TrainingError(
+            f"expected a run at {run} trained under the protocol {ours}, got {theirs}: it may "
+            "have seen faces that the others are chosen on. Train all under one protocol."
         )
