@@ -18,7 +18,7 @@ const INSIDE = 0.4; // sizes of a face that must lie between its middle and the 
 const FACE_PX = 40; // a face in its window is scaled to this
 const OVERLAP = 0.3; // faces that overlap more (IoU) are one
 // Python has no such rule. Where searching a frame takes longer than SEARCH_S, each frame would
-// be searched and none be quick; so everybody who is found in a window puts it off.
+// be searched and none be quick; so that waits for the third while nobody is missing.
 const SEARCH_FRAMES = 3;
 
 // `detect` takes (picture, side) and gives a promise of the faces in it, largest first; whole
@@ -39,7 +39,7 @@ export function makeFinder(detect, side) {
     const moment = { time_s, frame: ++frame };
     const expected = tracker.expect(moment);
     const found = await searchWindows(image, expected, time_s, detect);
-    const isSearched = isDue(now, found.length, expected.length, moment);
+    const isSearched = isDue(now, expected, found, moment);
     if (isSearched) {
       found.push(...(await detect(image, side)));
       searched = { ...moment, now };
@@ -49,13 +49,13 @@ export function makeFinder(detect, side) {
   }
 
   // Whether the whole frame is searched.
-  function isDue(now, found, expected, { time_s, frame }) {
+  function isDue(now, expected, found, moment) {
     if (!searched) return true;
-    const isAll = expected > 0 && found >= expected;
-    let pause = isAll ? SEARCH_S : SOON_S;
+    let pause = expected.length && found.length >= expected.length ? SEARCH_S : SOON_S;
     if (movement(searched.now, now) < STILL) pause = Math.max(pause, Math.min(STILL_S, 4 * pause));
-    if (isAll && frame - searched.frame < SEARCH_FRAMES) return false;
-    return time_s - searched.time_s >= pause - 1e-6;
+    if (moment.time_s - searched.time_s < pause - 1e-6) return false;
+    const isSoon = expected.length > 0 && moment.frame - searched.frame < SEARCH_FRAMES;
+    return !isSoon || tracker.missing(found, moment) > 0;
   }
 
   // Everybody is gone, as after a cut or a jump; numbers go on after `number`.

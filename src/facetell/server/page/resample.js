@@ -49,11 +49,14 @@ export function resize(image, width, height, filter, gap = Infinity) {
 export function reduce(image, factorX, factorY) {
   if (factorX === 1 && factorY === 1) return image;
   const out = blank(Math.ceil(image.width / factorX), Math.ceil(image.height / factorY));
-  for (let y = 0; y < out.height; y++) {
-    const y2 = Math.min(image.height, (y + 1) * factorY);
-    for (let x = 0; x < out.width; x++) {
-      const x2 = Math.min(image.width, (x + 1) * factorX);
-      blockMean(image, x * factorX, y * factorY, x2, y2, out.data, 4 * (y * out.width + x));
+  const [from, to] = [asPixels(image), out.data];
+  for (let y = 0, at = 0; y < out.height; y++) {
+    const y1 = y * factorY;
+    const y2 = Math.min(image.height, y1 + factorY);
+    for (let x = 0; x < out.width; x++, at += 4) {
+      const x1 = x * factorX;
+      const x2 = Math.min(image.width, x1 + factorX);
+      blockMean(from, image.width, x1, y1, x2, y2, to, at);
     }
   }
   return out;
@@ -185,23 +188,23 @@ function alongColumns(image, height, { first, count, weights, most }) {
   return out;
 }
 
-function blockMean({ data, width }, x1, y1, x2, y2, out, at) {
+function blockMean(from, width, x1, y1, x2, y2, to, at) {
   const area = (x2 - x1) * (y2 - y1);
   // Division by a 24-bit fixed-point reciprocal, itself computed in 32-bit floats.
   const reciprocal = Math.trunc(Math.fround(2 ** 32 / (256 * area)));
-  const start = Math.trunc(area / 2);
-  let red = start, green = start, blue = start;
+  let red = area >> 1, green = area >> 1, blue = area >> 1;
   for (let y = y1; y < y2; y++) {
-    for (let i = 4 * (y * width + x1), end = 4 * (y * width + x2); i < end; i += 4) {
-      red += data[i];
-      green += data[i + 1];
-      blue += data[i + 2];
+    for (let i = y * width + x1, end = y * width + x2; i < end; i++) {
+      const pixel = from[i];
+      red += pixel & 255;
+      green += (pixel >> 8) & 255;
+      blue += (pixel >> 16) & 255;
     }
   }
-  out[at] = Math.floor((red * reciprocal) / 2 ** 24);
-  out[at + 1] = Math.floor((green * reciprocal) / 2 ** 24);
-  out[at + 2] = Math.floor((blue * reciprocal) / 2 ** 24);
-  out[at + 3] = 255;
+  to[at] = Math.floor((red * reciprocal) / 2 ** 24);
+  to[at + 1] = Math.floor((green * reciprocal) / 2 ** 24);
+  to[at + 2] = Math.floor((blue * reciprocal) / 2 ** 24);
+  to[at + 3] = 255;
 }
 
 function bicubicAt({ data, width, height }, u, v, out, at) {

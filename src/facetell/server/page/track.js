@@ -33,8 +33,8 @@ export function makeTracker() {
   // Without `newcomers` a face that belongs to nobody is left out.
   function update(detections, now, newcomers = true) {
     people = remembered(now);
+    const owners = assign(expect(now), detections, now.time_s).map((owner) => people[owner]);
     for (const one of people) moveTo(one, now.time_s);
-    const owners = assign(people, detections, now.time_s);
     const seen = [];
     detections.forEach((detection, n) => {
       if (!owners[n] && !newcomers) return;
@@ -51,6 +51,13 @@ export function makeTracker() {
     return remembered(now).map((one) => placed(one, now.time_s));
   }
 
+  // How many of those remembered none of the detections belongs to.
+  function missing(detections, now) {
+    const expected = expect(now);
+    const found = assign(expected, detections, now.time_s).filter((owner) => owner !== undefined);
+    return expected.length - found.length;
+  }
+
   // Everybody is gone, as after a cut to another scene. Numbers are not used again, unless those
   // above `last` are not known to anybody any more.
   function forget(last = count) {
@@ -58,7 +65,7 @@ export function makeTracker() {
     count = last;
   }
 
-  return { update, expect, forget };
+  return { update, expect, missing, forget };
 }
 
 function newPerson(person, detection, seen) {
@@ -131,24 +138,25 @@ function measure({ box_xyxy: [x1, y1, x2, y2] }) {
   };
 }
 
-// 0 where expected, 1 at the edge of what may be the same person, more beyond.
-function distance(one, detection, time_s) {
+// 0 where somebody is expected, 1 at the edge of what may be the same person, more beyond.
+function distance(expected, detection, time_s) {
   const { centre, size } = measure(detection);
-  const reach = Math.min(REACH + REACH_GROWS * (time_s - one.seen.time_s), WIDEST_REACH);
-  const length = Math.max(...one.size);
-  const off = Math.hypot(centre[0] - one.position[0], centre[1] - one.position[1]);
+  const there = measure(expected.detection);
+  const reach = Math.min(REACH + REACH_GROWS * (time_s - expected.seen.time_s), WIDEST_REACH);
+  const length = Math.max(...there.size);
+  const off = Math.hypot(centre[0] - there.centre[0], centre[1] - there.centre[1]);
   const grown = Math.abs(Math.log(Math.max(...size) / length)) / LARGEST_CHANGE;
   return Math.hypot(off / (reach * length), grown);
 }
 
-// For each detection its person, or undefined: the nearest pairs first.
-function assign(people, detections, time_s) {
-  const pairs = people.flatMap((one) =>
-    detections.map((detection, n) => ({ one, n, apart: distance(one, detection, time_s) })),
+// For each detection the index of its person, or undefined: the nearest pairs first.
+function assign(expected, detections, time_s) {
+  const pairs = expected.flatMap((one, row) =>
+    detections.map((detection, n) => ({ row, n, apart: distance(one, detection, time_s) })),
   );
   const owners = Array(detections.length).fill(undefined);
-  for (const { one, n, apart } of pairs.sort((a, b) => a.apart - b.apart)) {
-    if (apart <= 1 && !owners[n] && !owners.includes(one)) owners[n] = one;
+  for (const { row, n, apart } of pairs.sort((a, b) => a.apart - b.apart)) {
+    if (apart <= 1 && owners[n] === undefined && !owners.includes(row)) owners[n] = row;
   }
   return owners;
 }

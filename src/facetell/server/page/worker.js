@@ -9,7 +9,7 @@ import { makeFinder } from "./follow.js";
 import { pixelsOf } from "./images.js";
 import { lookedAt, predict, straighten, toFace } from "./score.js";
 
-const BATCH = 16; // faces per call; memory grows with it
+const BATCH = 8; // faces per call, with their mirror images; memory grows with it
 const HERE = new URL("./", import.meta.url);
 
 ort.env.logLevel = "error";
