@@ -38,17 +38,26 @@ export async function predict(faces, contract, run) {
   if (!faces.length) return [];
   const [count, labels] = [faces.length, contract.labels.length];
   const tensor = toTensor(faces, contract);
-  const first = await run(tensor, count);
-  const mirrored = contract.flip ? await run(mirror(tensor, contract.face_px), count) : null;
+  // One call for the faces and their mirror images: two took a quarter longer for a single face.
+  const found = contract.flip
+    ? await run(joined(tensor, mirror(tensor, contract.face_px)), 2 * count)
+    : await run(tensor, count);
   return faces.map((_, n) => {
-    const part = (values, size) => Array.from(values.subarray(n * size, (n + 1) * size));
-    const theta = first.theta ? part(first.theta, 6) : null;
-    const margins = part(first.margins, labels);
-    if (!mirrored) return { margins, scores: part(first.scores, labels), theta };
-    const other = part(mirrored.margins, labels);
+    const part = (values, size, row = n) => Array.from(values.subarray(row * size, (row + 1) * size));
+    const theta = found.theta ? part(found.theta, 6) : null;
+    const margins = part(found.margins, labels);
+    if (!contract.flip) return { margins, scores: part(found.scores, labels), theta };
+    const other = part(found.margins, labels, count + n);
     const mean = margins.map((margin, k) => Math.fround(Math.fround(margin + other[k]) * 0.5));
     return { margins: mean, scores: softmax(mean, contract.score_scale), theta };
   });
+}
+
+function joined(first, second) {
+  const both = new Float32Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }
 
 export function softmax(margins, scale) {
