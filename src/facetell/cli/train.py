@@ -27,7 +27,7 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Finished run whose network stays as it is under the recipe's LSTM over "
               "frames.")  # fmt: skip
-@click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--together", "--groups", "groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -66,7 +66,7 @@ def train(
     if resume is not None:
         if recipe or overrides or out or start or groups:
             raise click.UsageError(
-                "--resume takes no recipe, --set, --start, --groups or --out: the run has them."
+                "--resume takes no recipe, --set, --start, --together or --out: the run has them."
             )
         chosen, recorded = resumed_recipe(resume)
         source, folder = source or recorded, resume
