@@ -34,8 +34,8 @@ class _Deployed(nn.Module):
     """The network with the calibration behind it.
 
     Faces (B, 1, C, S, S), and with an LSTM over frames its state (B, 2, H) before them and the
-    seconds (B,) since -> margins and scores (B, K), theta (B, 1, 2, 3) and the state afterwards,
-    the last two where there are such.
+    seconds (B,) since -> margins and scores (B, K), theta (B, 1, 2, 3), the steps of an LSTM over
+    regions (B, L, K) and the state afterwards, the last three where there are such.
     """
 
     def __init__(self, network: Network, scale: float) -> None:
@@ -47,9 +47,10 @@ class _Deployed(nn.Module):
         self, faces: Tensor, memory: Tensor | None = None, elapsed_s: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         elapsed = None if elapsed_s is None else elapsed_s[:, None]
-        margins, _, theta, state = self.network(faces, elapsed, memory)
+        margins, _, theta, state, steps = self.network(faces, elapsed, memory)
         margins = margins[:, 0]
-        outputs = (margins, torch.softmax(self.scale * margins, 1), theta, state)
+        steps = None if steps is None else steps[:, 0]
+        outputs = (margins, torch.softmax(self.scale * margins, 1), theta, steps, state)
         return tuple(output for output in outputs if output is not None)
 
 
@@ -107,12 +108,14 @@ def export(
 def graph_of(network: Network, contract: Contract) -> bytes:
     """The serialised ONNX graph.
 
-    Input `faces`, outputs `margins`, `scores` and maybe `theta`; with an LSTM over frames also
-    the inputs `memory` and `elapsed_s` and the output `next_memory`.
+    Input `faces`, outputs `margins`, `scores` and maybe `theta` and `steps`: what each step of an
+    LSTM over regions adds to the margins, for `facetell read --explain`. With an LSTM over frames
+    also the inputs `memory` and `elapsed_s` and the output `next_memory`.
     """
     require("onnxscript", extra="train", purpose="exporting")
     example = _inputs(contract, 2)
     outputs = ["margins", "scores"] + (["theta"] if network.stn is not None else [])
+    outputs += ["steps"] if network.reader is not None else []
     outputs += ["next_memory"] if contract.memory else []
     batch = torch.export.Dim("batch", min=1)
     module = _Deployed(network.eval().cpu(), contract.score_scale)

@@ -25,11 +25,15 @@ class Prediction(NamedTuple):
         scores: (N, K) float32, calibrated, rows sum to 1.
         theta: (N, 2, 3) float32, the spatial transformer's affine map (output to input
             coordinates in [-1, 1]), or None for a model without one.
+        steps: (N, L, K) float32, what each step of the LSTM over a face's regions adds to each
+            margin: over the steps they sum to the margins of the face, not of its mirror image,
+            less the SVM's bias. None for a model without one, or a file without that output.
     """
 
     margins: NDArray[np.float32]
     scores: NDArray[np.float32]
     theta: NDArray[np.float32] | None = None
+    steps: NDArray[np.float32] | None = None
 
 
 def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
@@ -22,6 +22,30 @@ if TYPE_CHECKING:
 __all__ = ["read"]
 
 _FEW = 4  # up to so many photos need no progress line
+
+
+class _Targets(NamedTuple):
+    """Where the copies and the explanations of each photo go; empty where none are asked for."""
+
+    copies: list[Path]
+    reasons: list[Path]
+
+    def since(self, index: int) -> list[Path]:
+        """What would be lost of the photos from that one on, as far as can be told before."""
+        from facetell.report.explained import explanation_paths
+
+        first_faces = [explanation_paths(target, 1)[0] for target in self.reasons[index:]]
+        return self.copies[index:] + first_faces
+
+
+def _times(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...]:
+    try:
+        times = tuple(float(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        times = (-1.0,)
+    if any(not 0 <= time < float("inf") for time in times):
+        raise click.BadParameter(f"expected seconds such as 1.5,3, got {value!r}.")
+    return tuple(sorted(times))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +62,19 @@ _FEW = 4  # up to so many photos need no progress line
     help="Write annotated copies: into the folder OUT, or of a clip as OUT (.mp4, .webm, ...).",
 )
 @click.option("--plot", metavar="OUT", type=Path, help="Draw a clip's emotions over time (.png).")
+@click.option(
+    "--explain",
+    metavar="DIR",
+    type=Path,
+    help="Write for each face a picture (.png) and numbers (.json) of what the model straightened, "
+    "weighed and depended on: about 300 runs of the model a face.",
+)
+@click.option(
+    "--explain-at",
+    metavar="S,S,...",
+    callback=_times,
+    help="Times in a clip at which --explain writes, seconds.",
+)
 @click.option(
     "--detector",
     type=click.Choice(["centerface", "none"]),
@@ -68,7 +105,7 @@ _FEW = 4  # up to so many photos need no progress line
     show_default=True,
     help="ray: read on a Ray cluster, for collections beyond one machine.",
 )
-@click.option("--force", is_flag=True, help="Replace files that --annotate or a table would.")
+@click.option("--force", is_flag=True, help="Replace files that would be written.")
 def read(
     photos: tuple[Path, ...],
     model: str,
@@ -78,6 +115,8 @@ def read(
     jsonl: Path | None,
     annotate: Path | None,
     plot: Path | None,
+    explain: Path | None,
+    explain_at: tuple[float, ...],
     detector: Literal["centerface", "none"],
     detect_side: int | None,
     min_score: float,
@@ -105,6 +144,7 @@ def read(
       facetell read --json holiday/ > faces.jsonl
       facetell read --csv faces.csv holiday/
       facetell read --annotate out/ photo.jpg
+      facetell read --explain why/ photo.jpg
       facetell read clip.mp4 --annotate faces.mp4 --plot emotions.png
       facetell read camera:0 --json
     """
@@ -129,16 +169,23 @@ def read(
                 table=table,
                 annotate=annotate,
                 plot=plot,
+                explain=explain,
+                explain_at=explain_at,
                 force=force,
             ),
         )
         return
     if plot is not None:
         raise click.UsageError("--plot draws a clip over time; these are photos.")
+    if explain_at:
+        raise click.UsageError("--explain-at names times in a clip; these are photos.")
+    if explain is not None and engine != "local":
+        raise click.UsageError(f"--explain works here, not on --engine {engine}. Leave one out.")
     files = list(find_images(photos))
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
-    targets = _targets(photos, files, annotate)
+    copies = _targets(photos, files, annotate, ".faces.jpg")
+    reasons = _targets(photos, files, explain, "")
     settings = Settings(
         model=_model_path(model),
         detector=detector,
@@ -150,6 +197,7 @@ def read(
     _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {reader.contract.name}, "
          f"detector {detector}")  # fmt: skip
     with _opened(table, reader, files, settings, force) as out:
+        targets = _Targets(copies, reasons)
         failed = _read_all(reader, files, targets, out, as_json=as_json, force=force)
         if out is not None:
             _say(f"wrote {out.finish()}")
@@ -204,16 +252,16 @@ def _opened(
 def _read_all(
     reader: Reader,
     files: list[Path],
-    targets: list[Path],
+    targets: _Targets,
     out: RowWriter | None,
     *,
     as_json: bool,
     force: bool,
 ) -> int:
-    """Read, show or write, annotate; how many failed, those of an earlier call included."""
+    """Read, show or write, annotate, explain; how many failed, those of earlier calls included."""
     done, failed = (out.done, out.failed) if out else (0, 0)
     again = out is not None and out.resumed  # a kill may have come between a copy and its row
-    _refuse_taken(targets[done + again :], force)
+    _refuse_taken(targets.since(done + again), force)
     # Where the readings go to the same screen, they are the progress.
     shown = len(files) > _FEW and (out is not None or not sys.stdout.isatty())
     with Progress(len(files), done=done, shown=shown) as progress:
@@ -222,10 +270,13 @@ def _read_all(
                 _print(reading, as_json)
             if reading.error:
                 progress.say(f"Error: {reading.error}")
-            failed += bool(reading.error)
-            if targets:
-                mine = force or (again and index == done)
-                failed += not _annotate(reading, targets[index], progress.say, mine)
+            mine = force or (again and index == done)
+            written = reading.error is None
+            if targets.copies:
+                written &= _annotate(reading, targets.copies[index], progress.say, mine)
+            if targets.reasons:
+                written &= _explain(reader, reading, targets.reasons[index], progress.say, mine)
+            failed += not written
             if out is not None:
                 out.add(reading)
             progress.step()
@@ -246,8 +297,10 @@ def _model_path(model: str) -> Path:
         raise click.BadParameter(str(error), param_hint="--model") from error
 
 
-def _targets(photos: tuple[Path, ...], files: list[Path], folder: Path | None) -> list[Path]:
-    """Where each annotated copy goes: below DIR as the photo lies below the folder named."""
+def _targets(
+    photos: tuple[Path, ...], files: list[Path], folder: Path | None, ending: str
+) -> list[Path]:
+    """What goes where for each photo: below DIR as the photo lies below the folder named."""
     if folder is None:
         return []
     roots = [photo for photo in photos if photo.is_dir()]
@@ -255,7 +308,7 @@ def _targets(photos: tuple[Path, ...], files: list[Path], folder: Path | None) -
     for file in files:
         root = next((root for root in roots if file.is_relative_to(root)), file.parent)
         relative = file.relative_to(root)
-        targets.append(folder / relative.with_name(f"{relative.name}.faces.jpg"))
+        targets.append(folder / relative.with_name(f"{relative.name}{ending}"))
     twice = next((path for path, count in Counter(targets).items() if count > 1), None)
     if twice:
         raise click.UsageError(f"two photos would both be written to {twice}; read them apart.")
@@ -281,6 +334,29 @@ def _annotate(reading: Reading, target: Path, say: Callable[[str], None], force:
         say(f"Error: {target} was not written: {error}")
         return False
     say(f"wrote {target}")
+    return True
+
+
+def _explain(
+    reader: Reader, reading: Reading, target: Path, say: Callable[[str], None], force: bool
+) -> bool:
+    """Whether every face's explanation was written; what cannot be read has none."""
+    from facetell.errors import FacetellError
+    from facetell.images import read_image
+    from facetell.report.explained import write_explanations
+    from facetell.runtime.analyzer import Analyzer
+
+    if reading.error:
+        return True
+    assert isinstance(reader, Analyzer)  # other engines were refused
+    try:
+        for path in write_explanations(
+            reader, read_image(reading.source), reading, target, force=force
+        ):
+            say(f"wrote {path}")
+    except (FacetellError, OSError) as error:
+        say(f"Error: {target} was not explained: {error}")
+        return False
     return True
 
 

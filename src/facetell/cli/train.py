@@ -35,7 +35,7 @@ __all__ = ["join", "refit", "show_training", "train"]
 @click.option("--teacher", "teachers", multiple=True, metavar="RUN",
               type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Finished run that teaches this one (train.distil). Repeatable.")  # fmt: skip
-@click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--together", "--groups", "groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -88,8 +88,8 @@ def train(
             raise click.UsageError("--resume takes one run; give --seeds with the same --out.")
         if recipe or overrides or out or start or teachers or groups:
             raise click.UsageError(
-                "--resume takes no recipe, --set, --start, --teacher, --groups or --out: the run "
-                "has them."
+                "--resume takes no recipe, --set, --start, --teacher, --together or --out: the "
+                "run has them."
             )
         chosen, recorded, filmed = resumed_recipe(resume)
         source, folder = source or recorded, resume

@@ -19,7 +19,10 @@ from facetell.predictor import Predictor
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
-__all__ = ["METRICS", "Baseline", "Bin", "ClassScore", "Evaluation", "Measure", "evaluate"]
+__all__ = [
+    "METRICS", "Baseline", "Bin", "ClassScore", "Evaluation", "Measure", "Redrawn",
+    "class_dict", "class_score", "evaluate", "redraw",
+]  # fmt: skip
 
 #: Keys of `Evaluation.metrics`, in the order in which they are shown.
 METRICS = (
@@ -162,7 +165,7 @@ class Evaluation:
             **asdict(self),
             "labels": list(self.labels),
             "metrics": {name: value._asdict() for name, value in self.metrics.items()},
-            "per_class": [_class_dict(score) for score in self.per_class],
+            "per_class": [class_dict(score) for score in self.per_class],
             "confusion": [list(row) for row in self.confusion],
             "reliability": [
                 {**row._asdict(), "accuracy": row.accuracy._asdict()} for row in self.reliability
@@ -177,7 +180,7 @@ class Evaluation:
         read = {
             "labels": tuple(values["labels"]),
             "metrics": {name: Measure(**value) for name, value in values["metrics"].items()},
-            "per_class": tuple(_class_score(score) for score in values["per_class"]),
+            "per_class": tuple(class_score(score) for score in values["per_class"]),
             "confusion": tuple(tuple(row) for row in values["confusion"]),
             "reliability": tuple(
                 Bin(**{**row, "accuracy": Measure(**row["accuracy"])})
@@ -252,7 +255,8 @@ def evaluate(
     return Evaluation.of(judged, groups=groups, seed=seed)
 
 
-def _class_dict(score: ClassScore) -> dict[str, Any]:
+def class_dict(score: ClassScore) -> dict[str, Any]:
+    """JSON-ready; `class_score` is its inverse."""
     measures = {name: getattr(score, name) for name in ("recall", "precision", "f1")}
     return {
         **score._asdict(),
@@ -260,7 +264,8 @@ def _class_dict(score: ClassScore) -> dict[str, Any]:
     }
 
 
-def _class_score(values: dict[str, Any]) -> ClassScore:
+def class_score(values: dict[str, Any]) -> ClassScore:
+    """The score that `class_dict` described."""
     measures = {name: values[name] for name in ("recall", "precision", "f1")}
     return ClassScore(**{**values, **{name: m and Measure(**m) for name, m in measures.items()}})
 
@@ -300,9 +305,41 @@ def _losses(judged: Judged) -> NDArray[np.float64]:
     return np.stack([nll, metrics.brier_per_face(judged.scores, judged.labels)], axis=1)
 
 
+class Redrawn(NamedTuple):
+    """A metric's value, and its values in resamples."""
+
+    value: float
+    draws: NDArray[np.float64]  # (R,); nan where there is nothing to divide by
+
+    def measure(self) -> Measure:
+        """The value with its interval."""
+        return Measure(self.value, *metrics.percentile_interval(self.draws))
+
+
+def redraw(
+    judged: Judged, *, seed: int = 0
+) -> tuple[dict[str, Redrawn], tuple[ClassScore, ...], NDArray[np.float64]]:
+    """The metrics of METRICS with their resamples, every class, and recalls (R, K) in resamples."""
+    confusion = metrics.confusion_matrix(
+        judged.labels, judged.predicted, len(judged.dataset.labels)
+    )
+    bins = metrics.reliability(judged.confidence, judged.correct, BINS)
+    draws = _redraw(judged, bins, clusters(judged, None), seed)
+    classes = _per_class(judged.dataset.labels, confusion, draws)
+    recalls = metrics.per_class(draws.confusion).recall
+    return _redrawn(judged, confusion, bins, draws), classes, recalls
+
+
 def _measures(
     judged: Judged, confusion: NDArray[np.int64], bins: metrics.Reliability, draws: _Draws
 ) -> dict[str, Measure]:
+    found = _redrawn(judged, confusion, bins, draws)
+    return {name: redrawn.measure() for name, redrawn in found.items()}
+
+
+def _redrawn(
+    judged: Judged, confusion: NDArray[np.int64], bins: metrics.Reliability, draws: _Draws
+) -> dict[str, Redrawn]:
     faces = draws.confusion.sum(axis=(1, 2))  # (R,), differs between resamples of groups
     losses = draws.losses / faces[:, None]
     mean_losses = _losses(judged).mean(axis=0)
@@ -321,10 +358,7 @@ def _measures(
     found["calibration_error"] = (error, np.maximum(errors - errors.mean() + error, 0))
     found["negative_log_likelihood"] = (mean_losses[0], losses[:, 0])
     found["brier"] = (mean_losses[1], losses[:, 1])
-    return {
-        name: Measure(float(value), *metrics.percentile_interval(resampled))
-        for name, (value, resampled) in found.items()
-    }
+    return {name: Redrawn(float(value), drawn) for name, (value, drawn) in found.items()}
 
 
 def _per_class(

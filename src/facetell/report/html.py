@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
+from facetell.evaluate.slices import Slices
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
-from facetell.report import figures, straighten, text
+from facetell.report import figures, sliced, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
 
@@ -29,6 +30,7 @@ def write_report(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    slices: Slices | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the report and return its path.
@@ -38,6 +40,7 @@ def write_report(
         judged: the answers behind them; adds faces (the surest mistakes, what the spatial
             transformer looked at). Without it the file shows no face.
         comparison: with a second model on the same faces.
+        slices: the same numbers by a column of the user's.
         overwrite: replace a file that is there.
 
     Raises:
@@ -48,7 +51,9 @@ def write_report(
     """
     path = Path(path)
     refuse_overwriting(path, overwrite)
-    write_atomically(path, report_page(evaluation, judged=judged, comparison=comparison))
+    write_atomically(
+        path, report_page(evaluation, judged=judged, comparison=comparison, slices=slices)
+    )
     return path
 
 
@@ -57,6 +62,7 @@ def report_page(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    slices: Slices | None = None,
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
     order = in_paper_order(evaluation.labels)
@@ -65,6 +71,7 @@ def report_page(
         tag("div", _confusion(evaluation, order), _classes(evaluation, order), class_="pair"),
         tag("div", _reliability(evaluation), _selective(evaluation), class_="pair"),
         None if comparison is None else _comparison(comparison),
+        None if slices is None else sliced.groups_section(slices),
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
         _meaning(evaluation),
