@@ -128,7 +128,8 @@ class Follower:
         for row, (someone, look) in enumerate(zip(seen, looks, strict=True)):
             now = look.update(scored, row, time_s, steady=self.steady)
             if now.scores.max() >= self.analyzer.min_score:
-                faces.append(_face(someone, now, contract.labels))
+                face = _face(someone, now, contract.labels)
+                faces.append(self.analyzer.doubt.about(face))
         self._score_s += time.perf_counter() - started
         return faces
 

@@ -44,11 +44,21 @@ export async function predict(faces, contract, run) {
     const part = (values, size) => Array.from(values.subarray(n * size, (n + 1) * size));
     const theta = first.theta ? part(first.theta, 6) : null;
     const margins = part(first.margins, labels);
-    if (!mirrored) return { margins, scores: part(first.scores, labels), theta };
+    if (!mirrored) return { margins, scores: calibrated(margins, contract), theta };
     const other = part(mirrored.margins, labels);
     const mean = margins.map((margin, k) => Math.fround(Math.fround(margin + other[k]) * 0.5));
-    return { margins: mean, scores: softmax(mean, contract.score_scale), theta };
+    return { margins: mean, scores: calibrated(mean, contract), theta };
   });
+}
+
+// As predictor.py: the scale by the label with the highest margin, two soft bends.
+export function calibrated(margins, { score_scale, score_factors, score_slopes: [low, high] }) {
+  const top = margins.indexOf(Math.max(...margins));
+  const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+  const bent = margins.map(
+    (m) => m - ((low - 1) * softplus(-2 * (m + 1))) / 2 + ((high - 1) * softplus(2 * m)) / 2,
+  );
+  return softmax(bent, score_scale * (score_factors[top] ?? 1));
 }
 
 export function softmax(margins, scale) {
@@ -70,6 +80,9 @@ export function toFace(detection, { margins, scores }, labels) {
     margin: sorted[0] - sorted[1],
     detector_score: detection.score,
     landmarks_xy: detection.landmarks_xy,
+    set: null,
+    sure: null,
+    warnings: [],
   };
 }
 
