@@ -22,6 +22,7 @@ from facetell.images import MAX_PIXELS, Source, find_images, read_image
 from facetell.predictor import Prediction, Predictor
 from facetell.results import Detection, Face, Reading
 from facetell.runtime.certainty import Doubt
+from facetell.runtime.quality import warn
 from facetell.runtime.session import BATCH, load
 
 __all__ = ["DEFAULT_MODEL", "Analyzer", "Prepared", "read"]
@@ -244,7 +245,12 @@ class Analyzer:
             rows = slice(row, row + len(photo.detections))
             row = rows.stop
             faces = _faces(photo.detections, scored, rows, self.contract)
-            faces = map(self.doubt.about, faces)
+            assert photo.crops is not None
+            warnings = warn(photo.crops, photo.detections)
+            faces = (
+                self.doubt.about(replace(face, warnings=found))
+                for face, found in zip(faces, warnings, strict=True)
+            )
             kept = tuple(face for face in faces if max(face.scores.values()) >= self.min_score)
             yield replace(photo.reading, faces=kept)
 
