@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from facetell.contract import Contract
 from facetell.errors import InputError
 
-__all__ = ["FramePredictor", "Prediction", "Predictor", "frame_by_frame", "softmax"]
+__all__ = [
+    "FramePredictor", "Prediction", "Predictor", "bent", "calibrated", "frame_by_frame", "softmax",
+]  # fmt: skip
 
 
 class Prediction(NamedTuple):
@@ -41,6 +43,37 @@ def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
     z = scale * margins.astype(np.float64)
     z = np.exp(z - z.max(-1, keepdims=True, initial=-np.inf))
     return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
+
+
+def calibrated(margins: NDArray[np.floating], contract: Contract) -> NDArray[np.float32]:
+    """Scores of margins (N, K) by the contract's calibration: (N, K), rows sum to 1.
+
+    softmax(scale * bent(margins)), where the scale depends on the label with the highest margin.
+    Within a face the map is monotone: the label with the highest margin has the highest score.
+
+    Departs from temperature scaling (Guo et al. 2017, section 4.2), which has the scale alone:
+    how sure the model may be differs between the labels that it gives.
+    """
+    if not contract.score_factors and contract.score_slopes == (1.0, 1.0):
+        return softmax(margins, contract.score_scale)
+    scale = np.full(len(contract.labels), contract.score_scale)
+    if contract.score_factors:
+        scale *= contract.score_factors
+    top = margins.argmax(axis=1)
+    return softmax(scale[top][:, None] * bent(margins, contract.score_slopes), 1.0)
+
+
+def bent(margins: NDArray[np.floating], slopes: tuple[float, float]) -> NDArray[np.float64]:
+    """Margins of which those well below -1 and above 0 count `slopes` times, with soft bends.
+
+    An SVM's margins gather around -1 and 1, where its loss has its corners; beyond them a step
+    is worth less, or more, than between them.
+    """
+    low, high = slopes
+    m = np.asarray(margins, np.float64)
+    below = (low - 1) * np.logaddexp(0, -2 * (m + 1)) / 2
+    above = (high - 1) * np.logaddexp(0, 2 * m) / 2
+    return np.asarray(m - below + above)
 
 
 @runtime_checkable

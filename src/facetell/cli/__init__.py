@@ -26,6 +26,10 @@ COMMANDS = {
     "audit": ("facetell.cli.audit:audit", "Find copies, leaks and conflicting labels in data."),
     "reproduce": ("facetell.cli.reproduce:reproduce", "Run the paper's experiments on your data."),
     "export": ("facetell.cli.export:export", "Write a run as one ONNX file."),
+    "calibrate": (
+        "facetell.cli.calibrate:calibrate",
+        "Fit a model's scores, sets and abstention to your faces.",
+    ),
     "bench": ("facetell.cli.bench:bench", "Measure a model's speed on this machine."),
     "data": ("facetell.cli.data:data", "List and check datasets."),
     "recipes": ("facetell.cli.recipes:recipes", "List and show training recipes."),

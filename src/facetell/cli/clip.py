@@ -40,6 +40,7 @@ class ClipOptions:
         detector: as `Analyzer` takes it.
         detect_side: px; None chooses by the clip's size.
         min_score: 0-1.
+        sets, abstain: as `Analyzer` takes them.
         threads: for the networks; None takes all.
         as_json: print one line per frame.
         table: what table to write, and where.
@@ -54,6 +55,8 @@ class ClipOptions:
     detector: Literal["centerface", "none"] = "centerface"
     detect_side: int | None = None
     min_score: float = 0.0
+    sets: float | None = None
+    abstain: float | None = None
     threads: int | None = None
     as_json: bool = False
     table: tuple[Form, Path] | None = None
@@ -158,6 +161,8 @@ def _follower(clip: Clip, options: ClipOptions) -> Follower:
         detector=options.detector,
         detect_side=options.detect_side or clip_detect_side(clip.size_wh),
         min_score=options.min_score,
+        sets=options.sets,
+        abstain=options.abstain,
         threads=options.threads,
     )
     return Follower(analyzer, source=clip.source)

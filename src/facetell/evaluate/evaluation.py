@@ -14,6 +14,7 @@ from facetell.datasets.sample import Dataset, Side
 from facetell.evaluate import metrics
 from facetell.evaluate.judged import Judged, judge
 from facetell.evaluate.metrics import RESAMPLES
+from facetell.evaluate.sureness import Sureness, calibration_floor, sureness_of
 from facetell.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Evaluation:
         calibration_floor: the calibration error that a perfectly calibrated model with these
             scores would show by chance, 0-1.
         baseline: the majority class.
+        sureness: how far scores, sets and silence can be trusted: as the model ships, if it is
+            calibrated for it, and cross-fitted, if there are 200 faces or more.
         removed: faces of the dataset that the protocol put on no side.
         data: fingerprint of the dataset.
         split: the protocol's own description of the sides.
@@ -150,6 +153,7 @@ class Evaluation:
     reliability: tuple[Bin, ...]
     calibration_floor: float
     baseline: Baseline
+    sureness: tuple[Sureness, ...] = ()
     removed: int = 0
     data: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
@@ -171,6 +175,7 @@ class Evaluation:
                 {**row._asdict(), "accuracy": row.accuracy._asdict()} for row in self.reliability
             ],
             "baseline": self.baseline._asdict(),
+            "sureness": [found.to_dict() for found in self.sureness],
             "notes": list(self.notes),
         }
 
@@ -187,6 +192,7 @@ class Evaluation:
                 for row in values["reliability"]
             ),
             "baseline": Baseline(**values["baseline"]),
+            "sureness": tuple(Sureness.from_dict(found) for found in values.get("sureness", ())),
             "notes": tuple(values["notes"]),
         }
         return cls(**{**values, **read})
@@ -210,8 +216,9 @@ class Evaluation:
             per_class=_per_class(dataset.labels, confusion, draws),
             confusion=tuple(tuple(int(count) for count in row) for row in confusion),
             reliability=_bins(bins),
-            calibration_floor=_calibration_floor(judged.confidence, bins, seed),
+            calibration_floor=calibration_floor(judged.confidence, bins, seed),
             baseline=_baseline(judged),
+            sureness=sureness_of(judged, seed=seed),
             removed=split.removed,
             data=data,
             split=dict(split.describe()),
@@ -403,20 +410,6 @@ def _bins(bins: metrics.Reliability) -> tuple[Bin, ...]:
         )
         for b in range(len(bins.size))
     )
-
-
-def _calibration_floor(
-    confidence: NDArray[np.float64], bins: metrics.Reliability, seed: int, draws: int = 200
-) -> float:
-    """Mean calibration error if every face were right with exactly its confidence."""
-    generator = np.random.default_rng(seed)
-    inside = np.sort(confidence)  # bins are runs of the sorted confidences
-    starts = np.cumsum(bins.size) - bins.size
-    errors = [
-        np.abs(np.add.reduceat(inside - (generator.random(len(inside)) < inside), starts)).sum()
-        for _ in range(draws)
-    ]
-    return float(np.mean(errors) / len(confidence))
 
 
 def _baseline(judged: Judged) -> Baseline:

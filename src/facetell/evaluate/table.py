@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.slices import Gap, GroupScore, Slices
+from facetell.evaluate.sureness import Sureness
 from facetell.labels import PAPER_ORDER
 
 __all__ = [
     "NAMES", "as_groups_table", "as_table", "gap_name", "in_paper_order", "show_interval",
-    "show_p", "show_value", "subject",
+    "show_p", "show_value", "subject", "sureness_table",
 ]  # fmt: skip
 
 #: metric -> what people call it
@@ -74,7 +75,37 @@ def as_table(evaluation: Evaluation) -> str:
     ]
     order = in_paper_order(evaluation.labels)
     lines += [_class_line(evaluation.per_class[k]) for k in order]
+    for found in evaluation.sureness:
+        lines += ["", sureness_table(found)]
     return "\n".join(lines)
+
+
+def sureness_table(found: Sureness) -> str:
+    """Calibration, sets and abstention: how far the model knows when it is wrong."""
+    lines = [
+        f"sure or not, {found.fitted}, {found.n:,} faces",
+        f"  calibration error {_share(found.calibration_error)} "
+        f"(by chance {_share(found.calibration_floor)}), of each label's scores "
+        f"{_share(found.classwise_error)}; log-likelihood {found.negative_log_likelihood:.4f}, "
+        f"Brier {found.brier:.4f}",
+    ]
+    for row in found.sets:
+        worst = [v for v in row.covered if v is not None]
+        name = found.labels[row.covered.index(min(worst))] if worst else "-"
+        lines.append(
+            f"  sets at {row.level:.0%}: hold the label of {_share(row.coverage)} of faces, "
+            f"{row.size:.2f} labels in the mean; worst {name}, {_share(row.worst)}"
+        )
+    for answers in found.answers:
+        lines.append(
+            f"  answering {answers.asked:.0%}: {_share(answers.share)} answered, "
+            f"accuracy {_share(answers.accuracy)}"
+        )
+    return "\n".join(lines)
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.2f} %"
 
 
 def _class_line(score: ClassScore) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from facetell.predictor import Prediction, frame_by_frame
 from facetell.results import Face, Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.finder import SEARCH_S, Finder
+from facetell.runtime.quality import warn
 from facetell.runtime.steady import Steady, SteadyScores
 
 __all__ = ["Follower"]
@@ -129,10 +131,12 @@ class Follower:
         looks = [self._look(someone.person) for someone in seen]
         scored = self._predict(looks, crops, time_s)
         faces = []
+        warnings = warn(crops, detections)
         for row, (someone, look) in enumerate(zip(seen, looks, strict=True)):
             now = look.update(scored, row, time_s, steady=self.steady)
             if now.scores.max() >= self.analyzer.min_score:
-                faces.append(_face(someone, now, contract.labels))
+                face = replace(_face(someone, now, contract.labels), warnings=warnings[row])
+                faces.append(self.analyzer.doubt.about(face))
         self._score_s += time.perf_counter() - started
         return faces
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ContractError, InputError
 from facetell.graph import open_graph
-from facetell.predictor import Prediction, softmax
+from facetell.predictor import Prediction, calibrated
 from facetell.tensors import to_tensor
 
 if TYPE_CHECKING:
@@ -96,11 +96,12 @@ class Model:
         steps = first.get("steps")  # (B, L, K)
         after = first.get("next_memory", memory[:, 0])
         if not self.flip:
-            return Prediction(first["margins"], first["scores"], theta, steps), after[:, None]
+            scores = calibrated(first["margins"], self.contract)
+            return Prediction(first["margins"], scores, theta, steps), after[:, None]
         mirrored = self._run(np.ascontiguousarray(tensor[..., ::-1]), memory[:, 1], elapsed_s)
         margins = (first["margins"] + mirrored["margins"]) * np.float32(0.5)
         both = np.stack([after, mirrored.get("next_memory", memory[:, 1])], 1)
-        scores = softmax(margins, self.contract.score_scale)
+        scores = calibrated(margins, self.contract)
         return Prediction(margins, scores, theta, steps), both
 
     def _run(

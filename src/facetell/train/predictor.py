@@ -14,7 +14,7 @@ from facetell.contract import Contract
 from facetell.errors import TrainingError
 from facetell.model.ensemble import Ensemble, Network
 from facetell.model.hybrid import Hybrid
-from facetell.predictor import Prediction, softmax
+from facetell.predictor import Prediction, calibrated
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.tensors import to_tensor
 from facetell.train.batches import clip_tensor
@@ -46,7 +46,7 @@ class TorchPredictor:
         if self.contract.flip:
             mirrored, _, _ = self.run(faces[:, :, ::-1])
             margins = (margins + mirrored) * np.float32(0.5)
-        return Prediction(margins, softmax(margins, self.contract.score_scale), theta)
+        return Prediction(margins, calibrated(margins, self.contract), theta)
 
     def features(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, D): what the SVM sees."""

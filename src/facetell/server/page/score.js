@@ -46,10 +46,10 @@ export async function predict(faces, contract, run) {
     const part = (values, size, row = n) => Array.from(values.subarray(row * size, (row + 1) * size));
     const theta = found.theta ? part(found.theta, 6) : null;
     const margins = part(found.margins, labels);
-    if (!contract.flip) return { margins, scores: part(found.scores, labels), theta };
+    if (!contract.flip) return { margins, scores: calibrated(margins, contract), theta };
     const other = part(found.margins, labels, count + n);
     const mean = margins.map((margin, k) => Math.fround(Math.fround(margin + other[k]) * 0.5));
-    return { margins: mean, scores: softmax(mean, contract.score_scale), theta };
+    return { margins: mean, scores: calibrated(mean, contract), theta };
   });
 }
 
@@ -58,6 +58,16 @@ function joined(first, second) {
   both.set(first);
   both.set(second, first.length);
   return both;
+}
+
+// As predictor.py: the scale by the label with the highest margin, two soft bends.
+export function calibrated(margins, { score_scale, score_factors, score_slopes: [low, high] }) {
+  const top = margins.indexOf(Math.max(...margins));
+  const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+  const bent = margins.map(
+    (m) => m - ((low - 1) * softplus(-2 * (m + 1))) / 2 + ((high - 1) * softplus(2 * m)) / 2,
+  );
+  return softmax(bent, score_scale * (score_factors[top] ?? 1));
 }
 
 export function softmax(margins, scale) {
@@ -79,6 +89,9 @@ export function toFace(detection, { margins, scores }, labels) {
     margin: sorted[0] - sorted[1],
     detector_score: detection.score,
     landmarks_xy: detection.landmarks_xy,
+    set: null,
+    sure: null,
+    warnings: [],
   };
 }
 
