@@ -41,6 +41,7 @@ __all__ = [
     "make_contract",
     "refit_run",
     "run_groups",
+    "sides_of",
     "split_for",
 ]
 
@@ -249,21 +250,23 @@ def refit_run(
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
 
 
-def held_out_faces(
+def sides_of(
     run: Path,
     predictor: TorchPredictor,
     *,
     source: str | None = None,
     label_order: Sequence[str] | None = None,
-    count: int = 256,
-) -> NDArray[np.uint8]:
-    """Up to `count` validation faces of a run's data, spread over all of them."""
+) -> Split:
+    """The sides of a run's data, as they were when it was trained."""
     assert predictor.recipe is not None
     about = json.loads((run / "run.json").read_text())
     dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    parts = split_for(predictor.recipe, dataset, run_groups(run, dataset))
+    return split_for(predictor.recipe, dataset, run_groups(run, dataset))
+
+
+def held_out_faces(parts: Split, contract: Contract, *, count: int = 256) -> NDArray[np.uint8]:
+    """Up to `count` validation faces, spread over all of them."""
     rows = parts.validation[:: max(1, len(parts.validation) // count)][:count]
-    contract = predictor.contract
     return parts.dataset.faces(rows, face_px=contract.face_px, channels=contract.channels)
 
 
