@@ -69,7 +69,7 @@ def test_the_other_reading_of_admm_is_rho():
         ("[train]\nepochs = 1.5", r"train.epochs in .* must be a whole number .* got 1.5"),
         ("[train]\nepochs = 0", r"train.epochs in .* got 0"),
         ("[model]\nstn = 1", r"model.stn in .* must be true or false"),
-        ("[model]\ntrunk = 'seven'", r"must be one of 'six', 'four', 'residual' .* got 'seven'"),
+        ("[model]\ntrunk = 'seven'", r"'six', 'four', 'plain', 'residual' .* got 'seven'"),
         ("[model]\nwidths = [16, 0.5]", r"must be a list of whole numbers"),
         ("[model]\nstn_widths = [8, 8, 8, 8]", r"convolutions, one to three\), got \[8, 8, 8, 8\]"),
         ("[model]\ntrunk = 'residual'", r"model.depths in .*: expected 2 numbers.*got \[1, 2, 1\]"),

@@ -81,25 +81,26 @@ class ModelOptions:
         "largest offset of any entry of the affine map from the identity; 0 = unbounded",
         _not_negative,
     )
-    trunk: Literal["six", "four", "residual"] = _option(
+    trunk: Literal["six", "four", "plain", "residual"] = _option(
         "six",
         "six = the paper's six convolutions in two groups; four = Deep-Emotion's four in two "
-        "groups; residual = a small ResNet",
+        "groups; plain = VGG's pairs of convolutions in any number of groups; residual = a small "
+        "ResNet",
     )
     widths: tuple[int, ...] = _option(
-        (16, 48), "channels per group (six, four: two groups) or stage (residual)",
+        (16, 48), "channels per group (six, four: two groups; plain) or stage (residual)",
         lambda v: len(v) >= 2 and min(v) > 0,
     )  # fmt: skip
     depths: tuple[int, ...] = _option(
         (1, 2, 1), "residual blocks per stage (residual trunk only)", lambda v: min(v) > 0
     )
     relu_each: bool = _option(
-        False, "six, four: rectify after every convolution, not only after each group"
+        False, "six, four, plain: rectify after every convolution, not only after each group"
     )
     batch_norm: bool = _option(
         False,
-        "batch normalisation after every convolution of `six` and `four` and every fully connected "
-        "layer, "
+        "batch normalisation after every convolution of `six`, `four` and `plain` and every fully "
+        "connected layer, "
         "and standardised features before the SVM",
     )
     features: int = _option(96, "units D of the fully connected layers", _positive)

@@ -1,6 +1,6 @@
 """The whole network, for every bundled recipe."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -45,7 +45,7 @@ def test_a_face_scores_the_same_alone_and_in_any_batch(name):
 
 @pytest.mark.parametrize("sequence", ["regions", "rows", "mean", "whole"])
 @pytest.mark.parametrize("stn", [True, False])
-@pytest.mark.parametrize("trunk", ["six", "four", "residual"])
+@pytest.mark.parametrize("trunk", ["six", "four", "plain", "residual"])
 def test_every_combination_of_blocks_works(sequence, stn, trunk):
     options = replace(SMALL, sequence=sequence, stn=stn, trunk=trunk, depths=(1, 1))
 
@@ -203,3 +203,13 @@ def test_multiply_adds_count_what_a_hand_counts():
     counted = count_multiply_adds(built(options), Contract(name="x", face_px=16))
 
     assert counted == stem + first + second + cells + 4 * 7
+
+
+def test_the_reference_of_corruption_errors_has_eight_weight_layers_and_no_augmentation():
+    recipe = load_recipe("vgg8")
+    model = build_model(recipe.model, 7, recipe.train)
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+
+    assert [type(layer).__name__ for layer in layers] == ["Conv2d"] * 6 + ["Linear"] * 2
+    assert model.stn is model.reader is None
+    assert not any(asdict(recipe.augment).values())

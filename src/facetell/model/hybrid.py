@@ -60,7 +60,7 @@ class Hybrid(nn.Module):
         if o.trunk == "residual":
             self.cnn = ResidualTrunk(o.channels, o.widths, o.depths)
         else:
-            each = {"six": 3, "four": 2}[o.trunk]
+            each = {"six": 3, "four": 2, "plain": 2}[o.trunk]
             self.cnn = ConvolutionGroups(
                 o.channels, o.widths, each, relu_each=o.relu_each, batch_norm=o.batch_norm
             )
@@ -219,6 +219,7 @@ def describe(options: ModelOptions) -> str:
     trunk = {
         "six": f"six convolutions {'+'.join(map(str, options.widths))}",
         "four": f"four convolutions {'+'.join(map(str, options.widths))}",
+        "plain": f"plain pairs of convolutions {'+'.join(map(str, options.widths))}",
         "residual": f"residual trunk {'+'.join(map(str, options.widths))}",
     }[options.trunk]
     sequence = {
