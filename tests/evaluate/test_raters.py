@@ -1,5 +1,6 @@
 """Agreement with raters: numbers that can be worked out by hand."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 
 from facetell.datasets.ferplus import EIGHT
 from facetell.datasets.toon import make_toon
-from facetell.evaluate.raters import rater_score, votes_for
+from facetell.evaluate.raters import RaterScore, rater_score, votes_for
+from facetell.evaluate.table import raters_line
 from facetell.labels import EMOTIONS
 
 
@@ -42,3 +44,10 @@ def test_votes_come_in_the_order_of_the_labels_and_others_are_left_out():
     assert votes_for(dataset, np.arange(2), EMOTIONS).tolist() == [[5, 6, 7, 2, 4, 3, 1], [0] * 7]
     assert votes_for(dataset, np.array([0]), EIGHT)[0, 7] == 8
     assert not votes_for(dataset, np.array([0]), ("cross", "calm")).any()
+
+
+def test_a_score_survives_json_and_is_told_in_one_line():
+    score = rater_score([0, 2], np.array([[9, 1, 0], [2, 2, 6]]))
+    assert RaterScore.from_dict(json.loads(json.dumps(score.to_dict()))) == score
+    assert raters_line(score).startswith("a rater agrees with the model on 75.00 % (")
+    assert "of 2 faces with 8 votes or more" in raters_line(score)

@@ -14,6 +14,7 @@ from facetell.datasets.sample import Dataset, Side
 from facetell.evaluate import metrics
 from facetell.evaluate.judged import Judged, judge
 from facetell.evaluate.metrics import RESAMPLES
+from facetell.evaluate.raters import RaterScore, rater_score, votes_for
 from facetell.evaluate.sureness import Sureness, calibration_floor, sureness_of
 from facetell.predictor import Predictor
 
@@ -131,6 +132,7 @@ class Evaluation:
         baseline: the majority class.
         sureness: how far scores, sets and silence can be trusted: as the model ships, if it is
             calibrated for it, and cross-fitted, if there are 200 faces or more.
+        raters: agreement with a rater, where ten voted on each face.
         removed: faces of the dataset that the protocol put on no side.
         data: fingerprint of the dataset.
         split: the protocol's own description of the sides.
@@ -154,6 +156,7 @@ class Evaluation:
     calibration_floor: float
     baseline: Baseline
     sureness: tuple[Sureness, ...] = ()
+    raters: RaterScore | None = None
     removed: int = 0
     data: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
@@ -176,6 +179,7 @@ class Evaluation:
             ],
             "baseline": self.baseline._asdict(),
             "sureness": [found.to_dict() for found in self.sureness],
+            "raters": self.raters.to_dict() if self.raters else None,
             "notes": list(self.notes),
         }
 
@@ -193,6 +197,7 @@ class Evaluation:
             ),
             "baseline": Baseline(**values["baseline"]),
             "sureness": tuple(Sureness.from_dict(found) for found in values.get("sureness", ())),
+            "raters": RaterScore.from_dict(raters) if (raters := values.get("raters")) else None,
             "notes": tuple(values["notes"]),
         }
         return cls(**{**values, **read})
@@ -219,6 +224,9 @@ class Evaluation:
             calibration_floor=calibration_floor(judged.confidence, bins, seed),
             baseline=_baseline(judged),
             sureness=sureness_of(judged, seed=seed),
+            raters=rater_score(
+                judged.predicted, votes_for(dataset, judged.indices, dataset.labels), seed=seed
+            ),
             removed=split.removed,
             data=data,
             split=dict(split.describe()),

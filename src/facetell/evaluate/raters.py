@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +23,7 @@ __all__ = ["LEAST_VOTES", "POOLS", "RaterScore", "rater_score", "votes_for"]
 LEAST_VOTES = 8
 #: Raters whose pooled vote is compared with the model.
 POOLS = (1, 3, 5, 7)
-_DRAWS = 100
+_DRAWS = 25
 _RESAMPLES = 1000
 
 
@@ -48,6 +48,17 @@ class RaterScore:
     n: int
     model: Interval
     pools: dict[int, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `from_dict` is its inverse."""
+        pools = {str(size): value for size, value in self.pools.items()}
+        return {"n": self.n, "model": self.model._asdict(), "pools": pools}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RaterScore:
+        """The score that `to_dict` described."""
+        pools = {int(size): value for size, value in values["pools"].items()}
+        return cls(n=values["n"], model=Interval(**values["model"]), pools=pools)
 
 
 def votes_for(

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
+from facetell.evaluate.raters import RaterScore
 from facetell.evaluate.slices import Gap, GroupScore, Slices
 from facetell.evaluate.sureness import Sureness
 from facetell.labels import PAPER_ORDER
 
 __all__ = [
-    "NAMES", "as_groups_table", "as_table", "gap_name", "in_paper_order", "show_interval",
-    "show_p", "show_value", "subject", "sureness_table",
+    "NAMES",
+    "as_groups_table",
+    "as_table",
+    "gap_name",
+    "in_paper_order",
+    "raters_line",
+    "show_interval",
+    "show_p",
+    "show_value",
+    "subject",
+    "sureness_table",
 ]  # fmt: skip
 
 #: metric -> what people call it
@@ -75,9 +85,21 @@ def as_table(evaluation: Evaluation) -> str:
     ]
     order = in_paper_order(evaluation.labels)
     lines += [_class_line(evaluation.per_class[k]) for k in order]
+    if evaluation.raters:
+        lines += ["", raters_line(evaluation.raters)]
     for found in evaluation.sureness:
         lines += ["", sureness_table(found)]
     return "\n".join(lines)
+
+
+def raters_line(found: RaterScore) -> str:
+    """How often one more rater says what the model says, beside what other raters foresee."""
+    value, low, high = (_share(v) for v in found.model)
+    pools = ", ".join(f"{size}: {_share(share)}" for size, share in found.pools.items())
+    return (
+        f"a rater agrees with the model on {value} ({low} to {high}) of {found.n:,} faces with 8 "
+        f"votes or more; with the favourite of other raters, by their number, {pools}"
+    )
 
 
 def sureness_table(found: Sureness) -> str:
