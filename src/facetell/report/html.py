@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
+from facetell.evaluate.robustness import Robustness
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import figures, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
+from facetell.report.robustness import robustness_section
 
 __all__ = ["report_page", "write_report"]
 
@@ -29,6 +31,7 @@ def write_report(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    robustness: Robustness | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the report and return its path.
@@ -38,6 +41,7 @@ def write_report(
         judged: the answers behind them; adds faces (the surest mistakes, what the spatial
             transformer looked at). Without it the file shows no face.
         comparison: with a second model on the same faces.
+        robustness: the same model on faces made worse; with `judged`, one face shows how.
         overwrite: replace a file that is there.
 
     Raises:
@@ -48,7 +52,8 @@ def write_report(
     """
     path = Path(path)
     refuse_overwriting(path, overwrite)
-    write_atomically(path, report_page(evaluation, judged=judged, comparison=comparison))
+    written = report_page(evaluation, judged=judged, comparison=comparison, robustness=robustness)
+    write_atomically(path, written)
     return path
 
 
@@ -57,6 +62,7 @@ def report_page(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    robustness: Robustness | None = None,
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
     order = in_paper_order(evaluation.labels)
@@ -65,6 +71,7 @@ def report_page(
         tag("div", _confusion(evaluation, order), _classes(evaluation, order), class_="pair"),
         tag("div", _reliability(evaluation), _selective(evaluation), class_="pair"),
         None if comparison is None else _comparison(comparison),
+        None if robustness is None else robustness_section(robustness, judged),
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
         _meaning(evaluation),
