@@ -1,9 +1,10 @@
-"""Write the generated pages, docs/cli.md and docs/recipes.md.
+"""Write the generated pages, docs/cli.md and docs/recipes.md, and the table in docs/robustness.md.
 
     python scripts/write_docs.py            write them
     python scripts/write_docs.py --check    name the ones that are out of date, exit status 1
 
-The command line's help and the sentences of `facetell.recipe` are the only sources.
+The command line's help, the sentences of `facetell.recipe` and the catalogue of corruptions are the
+only sources.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import click
 
 from facetell.cli import COMMANDS
 from facetell.cli import _group as group
+from facetell.evaluate.corruptions.catalogue import CORRUPTIONS
 from facetell.recipe import Recipe, describe_settings, load_recipe, recipe_names, recipe_text
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -55,7 +57,11 @@ facetell train quick --data toon --set train.epochs=2
 
 def pages() -> dict[str, str]:
     """File name -> text of every generated page."""
-    return {"cli.md": cli_page(), "recipes.md": recipes_page()}
+    return {
+        "cli.md": cli_page(),
+        "recipes.md": recipes_page(),
+        "robustness.md": robustness_page(),
+    }
 
 
 def cli_page() -> str:
@@ -106,6 +112,27 @@ def _section(name: str) -> str:
     ]
     table = "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
     return f"### {name}\n\n{options.__doc__}\n\n{table}\n"
+
+
+def robustness_page() -> str:
+    """The page as it is, with the table of levels anew between its two comments."""
+    before, start, rest = _read(DOCS / "robustness.md").partition("<!-- levels: generated -->\n")
+    _, end, after = rest.partition("<!-- end of levels -->\n")
+    return "".join([before, start, _levels(), end, after])
+
+
+def _levels() -> str:
+    rows = [
+        f"| {kind.title} | {kind.family} | {'yes' if kind.standard else ''} | {kind.meaning} "
+        f"| {' · '.join(_level(level) for level in kind.levels)} |"
+        for kind in CORRUPTIONS.values()
+    ]
+    head = "| corruption | family | ImageNet-C | what a level is | severity 1 to 5 |"
+    return "\n".join([head, "|---|---|---|---|---|", *rows]) + "\n"
+
+
+def _level(level: object) -> str:
+    return f"({', '.join(map(str, level))})" if isinstance(level, tuple) else str(level)
 
 
 def _cell(text: str) -> str:

@@ -55,3 +55,20 @@ class FakePredictor:
             theta[row] = [[0.9, 0, 0.1 * rng.normal()], [0, 0.9, 0]]
         scores = np.exp(margins) / np.exp(margins).sum(axis=1, keepdims=True)
         return Prediction(margins, scores, theta if self.theta else None)
+
+
+class Corner:
+    """Reads the label off the first pixel, so that whatever changes that pixel fools it."""
+
+    def __init__(self, name="corner", *, answer=None):
+        self.contract = Contract(name=name, protocol="official")
+        self.answer = answer
+        self.shapes = []
+
+    def predict(self, faces):
+        self.shapes.append(faces.shape)
+        first = faces.reshape(len(faces), 48, 48, -1)[:, 0, 0, 0]
+        label = np.clip(np.rint(first / 30), 0, 6).astype(int)
+        if self.answer is not None:
+            label[:] = self.answer
+        return Prediction(np.eye(7)[label], np.eye(7)[label], None)

@@ -7,7 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from facetell.contract import Contract
 from facetell.datasets.splits import split
 from facetell.errors import InputError
 from facetell.evaluate import robustness
@@ -21,25 +20,7 @@ from facetell.evaluate.robustness import (
     sample_rows,
 )
 from facetell.evaluate.robustness_table import as_csv, as_text, summary, write_robustness
-from facetell.predictor import Prediction
-from judging import small_dataset
-
-
-class Corner:
-    """Reads the label off the first pixel, so that whatever changes that pixel fools it."""
-
-    def __init__(self, answer=None):
-        self.contract = Contract(name="corner", protocol="official")
-        self.answer = answer
-        self.shapes = []
-
-    def predict(self, faces):
-        self.shapes.append(faces.shape)
-        first = faces.reshape(len(faces), 48, 48, -1)[:, 0, 0, 0]
-        label = np.clip(np.rint(first / 30), 0, 6).astype(int)
-        if self.answer is not None:
-            label[:] = self.answer
-        return Prediction(np.eye(7)[label], np.eye(7)[label], None)
+from judging import Corner, small_dataset
 
 
 @pytest.fixture(scope="module")

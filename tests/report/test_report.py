@@ -11,12 +11,14 @@ from PIL import Image
 from facetell.datasets.splits import split
 from facetell.errors import InputError
 from facetell.evaluate.compare import compare
+from facetell.evaluate.corruptions.catalogue import CORRUPTIONS
 from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.judged import judge
+from facetell.evaluate.robustness import measure_robustness
 from facetell.labels import PAPER_ORDER
 from facetell.report.figures import data_uri
 from facetell.report.html import MISTAKES, report_page, write_report
-from judging import FakePredictor, small_dataset
+from judging import Corner, FakePredictor, small_dataset
 
 VOID = {"br", "img", "meta"}
 HOSTILE = "<script>alert('x')</script>\"&"
@@ -250,3 +252,21 @@ def test_grey_faces_are_embedded_with_one_channel():
     face = np.full((4, 4, 3), 7, np.uint8)
 
     assert data_uri(face) == data_uri(face[..., 0])
+
+
+def test_robustness_is_a_heat_map_and_a_strip_for_every_corruption(evaluation):
+    dataset = small_dataset(140)
+    answers = judge(Corner(HOSTILE), dataset, split(dataset, "official"))
+    first = measure_robustness(Corner(HOSTILE), answers, faces=7)
+    found = measure_robustness(Corner(), answers, faces=7, reference=first.as_reference())
+
+    page = Page(report_page(evaluation, judged=answers, robustness=found))
+    without = Page(report_page(evaluation, robustness=found))
+
+    shades = [cell for cell in page.of("td") if "--shade" in cell.get("style", "")]
+    strips = [image for image in page.of("img") if image["alt"].startswith("One face under")]
+    assert len(shades) == 7 * 28 + 49  # and the confusion table's
+    assert len(strips) == 28
+    assert "at most 70" in page.words
+    assert all(kind.title in page.words for kind in CORRUPTIONS.values())
+    assert not any(image["alt"].startswith("One face under") for image in without.of("img"))

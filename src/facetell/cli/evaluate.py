@@ -13,6 +13,12 @@ from click.core import ParameterSource
 
 from facetell.cli.options import check_targets, label_order_option
 from facetell.cli.progress import Progress
+from facetell.cli.robustness import (
+    check_robustness_options,
+    find_reference,
+    measure,
+    robustness_options,
+)
 from facetell.recipe import Protocol
 
 if TYPE_CHECKING:
@@ -30,6 +36,7 @@ _WITH_CLIPS = {"model", "clips", "side", "against", "flip", "seed", "threads", "
 Example:
   facetell evaluate compact --clips RAVDESS/
   facetell evaluate compact --data faces.csv --groups camera
+  facetell evaluate compact --data fer2013.csv --robustness --robustness-faces 500
   facetell evaluate compact --data fer2013.csv --report report.html
 """
 )
@@ -95,6 +102,7 @@ Example:
 @click.option(
     "--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write answers as CSV."
 )
+@robustness_options
 @click.option("--force", is_flag=True, help="Overwrite files.")
 def evaluate(
     model: str,
@@ -115,6 +123,10 @@ def evaluate(
     report: Path | None,
     faces: bool,
     predictions: Path | None,
+    robustness: bool,
+    robustness_faces: int | None,
+    reference: str | None,
+    robustness_out: Path | None,
     force: bool,
 ) -> None:
     """Judge MODEL on labelled faces, or on labelled clips.
@@ -136,6 +148,8 @@ def evaluate(
     if data is None:
         raise click.UsageError("expected --data or --clips, got neither. Name what to judge on.")
 
+    check_robustness_options(click.get_current_context())
+
     from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
     from facetell.datasets.columns import read_column
@@ -144,11 +158,13 @@ def evaluate(
     from facetell.evaluate.compare import compare
     from facetell.evaluate.evaluation import Evaluation
     from facetell.evaluate.judged import judge, write_predictions
+    from facetell.evaluate.robustness_table import as_text, write_robustness
     from facetell.evaluate.slices import slices_of
     from facetell.evaluate.table import as_groups_table, as_table
     from facetell.report.html import write_report
 
-    check_targets([path for path in (report, predictions) if path], force)
+    check_targets([path for path in (report, predictions, robustness_out) if path], force)
+    errors_of = find_reference(reference, open_model=lambda name: _load(name, flip, threads))
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
     kept = read_groups(dataset, together) if together else None
@@ -168,20 +184,34 @@ def evaluate(
         slices = slices_of(
             answers[0], named, groups.rpartition(":")[2], fewest=min_group, seed=seed
         )
+    worse = (
+        measure(predictors[0], answers[0], faces=robustness_faces, seed=seed, reference=errors_of)
+        if robustness
+        else None
+    )
     if as_json:
         found = {**evaluations[0].to_dict(), "against": None, "comparison": None}
         if comparison:
             found |= {"against": evaluations[1].to_dict(), "comparison": comparison.to_dict()}
         if slices:
             found["groups"] = slices.to_dict()
+        if worse:
+            found |= {"robustness": worse.to_dict()}
         click.echo(json.dumps(found, allow_nan=False))
     else:
         click.echo("\n\n".join(as_table(evaluation) for evaluation in evaluations))
+        if worse:
+            click.echo(f"\n{as_text(worse)}")
         if comparison:
             click.echo(f"\n{comparison.sentence()}")
         if slices:
             click.echo(f"\n{as_groups_table(slices)}")
-    for note in (*evaluations[0].notes, *(slices.notes if slices else ())):
+    said = (
+        *evaluations[0].notes,
+        *(slices.notes if slices else ()),
+        *(worse.notes if worse else ()),
+    )
+    for note in said:
         click.echo(f"Note: {note}", err=True)
     if report:
         shown = answers[0] if faces else None
@@ -191,12 +221,16 @@ def evaluate(
             judged=shown,
             comparison=comparison,
             slices=slices,
+            robustness=worse,
             overwrite=force,
         )
         click.echo(f"Report: {report}", err=True)
     if predictions:
         write_predictions(answers[0], predictions, overwrite=force)
         click.echo(f"Predictions: {predictions}", err=True)
+    if worse and robustness_out:
+        write_robustness(worse, robustness_out, overwrite=force)
+        click.echo(f"Robustness: {robustness_out}", err=True)
 
 
 def _check_same_samples(values: int, samples: int, protocol: str) -> None:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
+from facetell.evaluate.robustness import Robustness
 from facetell.evaluate.slices import Slices
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import figures, sliced, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
+from facetell.report.robustness import robustness_section
 
 __all__ = ["report_page", "write_report"]
 
@@ -31,6 +33,7 @@ def write_report(
     judged: Judged | None = None,
     comparison: Comparison | None = None,
     slices: Slices | None = None,
+    robustness: Robustness | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Write the report and return its path.
@@ -41,6 +44,7 @@ def write_report(
             transformer looked at). Without it the file shows no face.
         comparison: with a second model on the same faces.
         slices: the same numbers by a column of the user's.
+        robustness: the same model on faces made worse; with `judged`, one face shows how.
         overwrite: replace a file that is there.
 
     Raises:
@@ -51,9 +55,10 @@ def write_report(
     """
     path = Path(path)
     refuse_overwriting(path, overwrite)
-    write_atomically(
-        path, report_page(evaluation, judged=judged, comparison=comparison, slices=slices)
+    written = report_page(
+        evaluation, judged=judged, comparison=comparison, slices=slices, robustness=robustness
     )
+    write_atomically(path, written)
     return path
 
 
@@ -63,6 +68,7 @@ def report_page(
     judged: Judged | None = None,
     comparison: Comparison | None = None,
     slices: Slices | None = None,
+    robustness: Robustness | None = None,
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
     order = in_paper_order(evaluation.labels)
@@ -72,6 +78,7 @@ def report_page(
         tag("div", _reliability(evaluation), _selective(evaluation), class_="pair"),
         None if comparison is None else _comparison(comparison),
         None if slices is None else sliced.groups_section(slices),
+        None if robustness is None else robustness_section(robustness, judged),
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
         _meaning(evaluation),
