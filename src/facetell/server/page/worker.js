@@ -6,6 +6,7 @@ import * as ort from "./vendor/ort.wasm.min.js";
 import { cropFace, cropQuad } from "./crop.js";
 import { detectFaces } from "./detect.js";
 import { pixelsOf } from "./images.js";
+import { warn } from "./quality.js";
 import { lookedAt, predict, straighten, toFace } from "./score.js";
 
 const BATCH = 16; // faces per call; memory grows with it
@@ -61,7 +62,7 @@ async function read({ bitmap, detector, model, side }) {
   return {
     bitmap,
     size_wh: [image.width, image.height],
-    faces: found.map((face, n) => toFace(face, scored[n], contract.labels)),
+    faces: found.map((face, n) => toFace(face, scored[n], contract.labels, warn(crops[n], face))),
     looks: crops.map((crop, n) => look(crop, quads[n], scored[n].theta)),
     ms: { pixels: taken - start, detect: detected - taken, score: end - detected },
   };
