@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from facetell.contract import Contract
+from facetell.datasets.fingerprint import fingerprint
 from facetell.datasets.sample import Sample
 from facetell.errors import ContractError, DataError
 from facetell.evaluate.calibration import (
@@ -164,6 +165,17 @@ def test_faces_without_sides_all_calibrate():
     samples = tuple(Sample(id=str(i), label=i % 7) for i in range(40))
     dataset = replace(small_dataset(40), samples=samples)
     assert calibration_rows(dataset).tolist() == list(range(40))
+
+
+def test_the_training_data_without_sides_are_refused_and_others_are_not():
+    samples = tuple(Sample(id=str(i), label=i % 7) for i in range(40))
+    mine = replace(small_dataset(40), samples=samples)
+    with pytest.raises(DataError, match="has not seen, got small, on which it was trained"):
+        calibration_rows(mine, trained_on=fingerprint(mine))
+    other = replace(small_dataset(40, seed=1), samples=samples)
+    assert len(calibration_rows(other, trained_on=fingerprint(mine))) == 40
+    sided = small_dataset(40)
+    assert len(calibration_rows(sided, trained_on=fingerprint(sided))) == 10
 
 
 def test_a_side_without_faces_is_refused():

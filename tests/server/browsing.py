@@ -122,3 +122,4 @@ def assert_same_faces(got: Reading, expected: Reading, *, score: float = SCORE) 
         assert one.margins == pytest.approx(other.margins, abs=0.02)
         assert one.margin == pytest.approx(other.margin, abs=2 * score)
         assert one.person == other.person
+        assert (one.set, one.sure, one.warnings) == (None, None, other.warnings)

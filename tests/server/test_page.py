@@ -26,10 +26,13 @@ from facetell.contract import Contract
 from facetell.faces.crop import crop_faces
 from facetell.faces.detect import letterbox
 from facetell.labels import EMOTIONS
+from facetell.predictor import calibrated
 from facetell.report.text import LAW, MEANING
 from facetell.results import Detection, Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.follower import Follower
+from facetell.runtime.quality import warn
+from facetell.runtime.session import load
 from facetell.server.static import LIVE_SIDE
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -463,3 +466,44 @@ def test_colours_are_those_of_annotated_photos(open_page):
     legend = (ROOT / "src" / "facetell" / "server" / "page" / "page.css").read_text()
     for red, green, blue in draw._COLOURS.values():
         assert f"#{red:02x}{green:02x}{blue:02x}" in legend
+
+
+@pytest.mark.parametrize("model", ["compact", "paper"])
+def test_warnings_and_calibrated_scores_are_pythons(open_page, model):
+    rng = np.random.default_rng(0)
+    shaded = np.linspace(20, 220, 48)[:, None] + rng.normal(0, 6, (48, 48))
+    noise = rng.integers(0, 256, (48, 48))
+    greys = [
+        noise * 0,
+        noise * 0 + 250,
+        shaded,
+        noise,
+        np.linspace(0, 255, 48)[:, None] + noise * 0,
+    ]
+    faces = np.stack([np.repeat(g.clip(0, 255).astype(np.uint8)[..., None], 3, 2) for g in greys])
+    detections = [
+        Detection(box_xyxy=(0, 0, side, 9), score=score)
+        for side, score in ((48, 1), (20, 1), (48, 0.5), (48, 1), (48, 1))
+    ]
+    contract = load(model, threads=1).contract
+    margins = rng.normal(-1, 1, (5, 7)).astype(np.float32)
+    got = open_page().evaluate(
+        """async ({ faces, detections, margins, contract }) => {
+          const { warn } = await import("./quality.js");
+          const { calibrated } = await import("./score.js");
+          const crop = (data) => ({ data: new Uint8ClampedArray(data), width: 48, height: 48 });
+          return {
+            warnings: faces.map((face, n) => warn(crop(face), detections[n])),
+            scores: margins.map((row) => calibrated(row, contract)),
+          };
+        }""",
+        {
+            "faces": [np.dstack([f, f[..., :1]]).ravel().tolist() for f in faces],
+            "detections": [asdict(d) for d in detections],
+            "margins": margins.tolist(),
+            "contract": asdict(contract),
+        },
+    )
+    assert [tuple(names) for names in got["warnings"]] == list(warn(faces, detections))
+    assert len({*map(tuple, got["warnings"])}) >= 4
+    assert np.array(got["scores"]) == pytest.approx(calibrated(margins, contract), abs=1e-6)

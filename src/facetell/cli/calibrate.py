@@ -86,7 +86,9 @@ def _margins(
     from facetell.evaluate.calibration import calibration_rows, margins_of
 
     dataset: Dataset = open_dataset(source, label_order=label_order)
-    rows = calibration_rows(dataset, side=side, progress=show_search)
+    rows = calibration_rows(
+        dataset, side=side, trained_on=model.contract.data, progress=show_search
+    )
     with Progress(len(rows)) as progress:
         found = margins_of(model, dataset, rows, progress=progress.step)
     where = f"{side or 'validation'} side, " if any(s.side for s in dataset.samples) else ""

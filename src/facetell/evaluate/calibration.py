@@ -5,9 +5,9 @@ Letters: N faces, K labels, L levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,7 @@ def calibration_rows(
     dataset: Dataset,
     *,
     side: Literal["validation", "test"] | None = None,
+    trained_on: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Ints:
     """The faces to calibrate on: one per near-copy group, none with a near-copy in training.
@@ -94,10 +95,12 @@ def calibration_rows(
     Args:
         dataset: labelled faces.
         side: theirs; None takes the validation side, and of data without sides all faces.
+        trained_on: fingerprint of the model's training data, from its contract; the same data
+            without sides are refused, as most of their faces trained it.
         progress: of the search for near-copies, called with a phase and its share done.
 
     Raises:
-        DataError: the side has no faces.
+        DataError: the side has no faces, or the model was trained on them.
     """
     from facetell.datasets.duplicates import cached_near_copies
 
@@ -108,10 +111,24 @@ def calibration_rows(
             f"expected faces on the {side or 'validation'} side of {dataset.name}, found none. "
             "Name another side with --side, or bring a folder of faces without sides."
         )
+    if trained_on and not (sides != "").any():
+        _refuse_training_data(dataset, trained_on)
     groups = cached_near_copies(dataset.faces(), progress).groups
     seen = np.isin(groups, np.unique(groups[sides == "train"]))
     rows = np.flatnonzero(chosen & ~seen)
     return np.asarray(rows[np.sort(np.unique(groups[rows], return_index=True)[1])], np.int64)
+
+
+def _refuse_training_data(dataset: Dataset, trained_on: Mapping[str, Any]) -> None:
+    from facetell.datasets.fingerprint import fingerprint
+
+    keys = ("labels_sha256", "pixels_sha256")
+    found = fingerprint(dataset)
+    if all(found[key] == trained_on.get(key) for key in keys):
+        raise DataError(
+            f"expected faces that the model has not seen, got {dataset.name}, on which it was "
+            "trained. Sort the faces into train/ and val/ before training, or bring others."
+        )
 
 
 def margins_of(

@@ -78,7 +78,7 @@ export function softmax(margins, scale) {
 }
 
 // A face in the shape of Python's `Face.to_dict()`.
-export function toFace(detection, { margins, scores }, labels) {
+export function toFace(detection, { margins, scores }, labels, warnings) {
   const sorted = [...scores].sort((a, b) => b - a);
   const named = (values) => Object.fromEntries(labels.map((label, k) => [label, values[k]]));
   return {
@@ -91,7 +91,7 @@ export function toFace(detection, { margins, scores }, labels) {
     landmarks_xy: detection.landmarks_xy,
     set: null,
     sure: null,
-    warnings: [],
+    warnings,
   };
 }
 

@@ -7,6 +7,7 @@ import { cropFace, cropQuad } from "./crop.js";
 import { detectFaces } from "./detect.js";
 import { makeFinder } from "./follow.js";
 import { pixelsOf } from "./images.js";
+import { warn } from "./quality.js";
 import { lookedAt, predict, straighten, toFace } from "./score.js";
 
 const BATCH = 8; // faces per call, with their mirror images; memory grows with it
@@ -69,7 +70,7 @@ async function read({ bitmap, detector, model, side, follow = null }) {
   return {
     bitmap,
     size_wh: [image.width, image.height],
-    faces: found.map((face, n) => toFace(face, scored[n], contract.labels)),
+    faces: found.map((face, n) => toFace(face, scored[n], contract.labels, warn(crops[n], face))),
     people: people.map(({ person }) => person),
     frame,
     isSearched,
