@@ -13,7 +13,7 @@ from facetell.evaluate.judged import Judged
 from facetell.evaluate.slices import Slices
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
-from facetell.report import figures, sliced, straighten, text
+from facetell.report import depended, figures, sliced, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
 
@@ -31,6 +31,7 @@ def write_report(
     judged: Judged | None = None,
     comparison: Comparison | None = None,
     slices: Slices | None = None,
+    maps: tuple[depended.MeanMap, ...] = (),
     overwrite: bool = False,
 ) -> Path:
     """Write the report and return its path.
@@ -41,6 +42,7 @@ def write_report(
             transformer looked at). Without it the file shows no face.
         comparison: with a second model on the same faces.
         slices: the same numbers by a column of the user's.
+        maps: mean occlusion maps; over mean faces with `judged`, over grey without.
         overwrite: replace a file that is there.
 
     Raises:
@@ -51,9 +53,10 @@ def write_report(
     """
     path = Path(path)
     refuse_overwriting(path, overwrite)
-    write_atomically(
-        path, report_page(evaluation, judged=judged, comparison=comparison, slices=slices)
+    content = report_page(
+        evaluation, judged=judged, comparison=comparison, slices=slices, maps=maps
     )
+    write_atomically(path, content)
     return path
 
 
@@ -63,6 +66,7 @@ def report_page(
     judged: Judged | None = None,
     comparison: Comparison | None = None,
     slices: Slices | None = None,
+    maps: tuple[depended.MeanMap, ...] = (),
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
     order = in_paper_order(evaluation.labels)
@@ -72,6 +76,7 @@ def report_page(
         tag("div", _reliability(evaluation), _selective(evaluation), class_="pair"),
         None if comparison is None else _comparison(comparison),
         None if slices is None else sliced.groups_section(slices),
+        depended.maps_section(maps, faces=judged is not None) if maps else None,
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
         _meaning(evaluation),
