@@ -20,7 +20,6 @@ def groups_section(slices: Slices) -> Markup:
     more = len(slices.groups) - len(bars)
     others = f"; {more} more in the table" if more else ""
     caption = f"Accuracy, %, with its 95 % interval{others}"
-    notes = [tag("li", note) for note in slices.notes]
     return section(
         f"By {slices.column}",
         tag("figure", figures.interval_bars(bars), tag("figcaption", f"{caption}.")),
