@@ -79,7 +79,7 @@ def test_flip_and_threads_reach_the_loader(loaded, option, flip):
 def test_report_and_predictions_are_written_and_named_on_stderr(loaded, tmp_path):
     page, answers = tmp_path / "report.html", tmp_path / "answers.csv"
 
-    result = run("good", "--data", "x", "--report", page, "--predictions", answers)
+    result = run("good", "--data", "x", "--report", page, "--predictions", answers, "--maps", 0)
 
     assert result.exit_code == 0
     assert f"Report: {page}" in result.stderr
@@ -92,7 +92,7 @@ def test_report_and_predictions_are_written_and_named_on_stderr(loaded, tmp_path
 def test_a_report_without_faces_has_none(loaded, tmp_path):
     page = tmp_path / "report.html"
 
-    run("good", "--data", "x", "--report", page, "--no-faces")
+    run("good", "--data", "x", "--report", page, "--no-faces", "--maps", 0)
 
     assert "data:image/png" not in page.read_text(encoding="utf-8")
 
@@ -107,7 +107,7 @@ def test_files_are_kept_without_force_before_any_work_is_done(loaded, tmp_path, 
     assert isinstance(result.exception, InputError)
     assert "is there already" in str(result.exception)
     assert (path.read_text(), loaded) == ("mine", [])
-    assert run("good", "--data", "x", option, path, "--force").exit_code == 0
+    assert run("good", "--data", "x", option, path, "--force", "--maps", 0).exit_code == 0
     assert path.read_text() != "mine"
 
 
@@ -179,7 +179,7 @@ def test_groups_of_a_file_are_compared_in_text_json_and_report(loaded, cameras, 
     page = tmp_path / "report.html"
     arguments = ("good", "--data", "x", "--groups", cameras, "--min-group", 20)
 
-    shown = run(*arguments, "--report", page)
+    shown = run(*arguments, "--report", page, "--maps", 1)
     found = json.loads(run(*arguments, "--json").stdout)
 
     assert "by camera\n" in shown.stdout
@@ -188,7 +188,9 @@ def test_groups_of_a_file_are_compared_in_text_json_and_report(loaded, cameras, 
     slices = Slices.from_dict(found.pop("groups"))
     assert [group.name for group in slices.groups] == ["new", "old"]
     assert sum(group.n for group in slices.groups) == 70
-    assert "Best against worst group" in page.read_text(encoding="utf-8")
+    report = page.read_text(encoding="utf-8")
+    assert "Best against worst group" in report
+    assert "What the scores depend on" in report
 
 
 def test_a_file_without_a_column_is_told_from_what_stays_together(loaded, tmp_path):

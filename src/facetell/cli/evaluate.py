@@ -23,7 +23,9 @@ from facetell.recipe import Protocol
 
 if TYPE_CHECKING:
     from facetell.datasets.clipfolders import ClipSide
+    from facetell.evaluate.judged import Judged
     from facetell.predictor import Predictor
+    from facetell.report.depended import MeanMap
 
 __all__ = ["evaluate"]
 
@@ -100,6 +102,13 @@ Example:
     help="Show dataset faces in the report; without them it can be shared.",
 )
 @click.option(
+    "--maps",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="Faces of each emotion behind the report's mean occlusion maps, 300 runs each; 0: none.",
+)
+@click.option(
     "--predictions", type=click.Path(dir_okay=False, path_type=Path), help="Write answers as CSV."
 )
 @robustness_options
@@ -122,6 +131,7 @@ def evaluate(
     as_json: bool,
     report: Path | None,
     faces: bool,
+    maps: int,
     predictions: Path | None,
     robustness: bool,
     robustness_faces: int | None,
@@ -222,6 +232,7 @@ def evaluate(
             comparison=comparison,
             slices=slices,
             robustness=worse,
+            maps=_mean_maps(predictors[0], answers[0], maps),
             overwrite=force,
         )
         click.echo(f"Report: {report}", err=True)
@@ -278,6 +289,13 @@ def _evaluate_clips(
     click.echo(json.dumps(found.to_dict(), allow_nan=False) if as_json else as_text(found))
     for note in found.notes:
         click.echo(f"Note: {note}", err=True)
+
+
+def _mean_maps(predictor: Predictor, judged: Judged, most: int) -> tuple[MeanMap, ...]:
+    from facetell.report.depended import count_maps, mean_maps
+
+    with Progress(count_maps(judged, most)) as progress:
+        return mean_maps(predictor, judged, most=most, progress=progress.step)
 
 
 def _load(name: str, flip: bool | None, threads: int | None) -> Predictor:

@@ -380,7 +380,7 @@ def _notes(
             "but not for further columns that are looked at."
         )
         notes.append(
-            "A difference may come from pictures, labels or the mix of emotions as well as from "
-            "the model; without one, a difference smaller than the intervals may still be there."
+            "A difference may come from the pictures or their labels as well as from the model; "
+            "where none is found, one smaller than the intervals may still be there."
         )
     return tuple(notes)

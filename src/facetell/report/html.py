@@ -15,7 +15,7 @@ from facetell.evaluate.slices import Slices
 from facetell.evaluate.sureness import Sureness
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
-from facetell.report import figures, sliced, straighten, text
+from facetell.report import depended, figures, sliced, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
 from facetell.report.robustness import robustness_section
@@ -35,6 +35,7 @@ def write_report(
     comparison: Comparison | None = None,
     slices: Slices | None = None,
     robustness: Robustness | None = None,
+    maps: tuple[depended.MeanMap, ...] = (),
     overwrite: bool = False,
 ) -> Path:
     """Write the report and return its path.
@@ -46,6 +47,7 @@ def write_report(
         comparison: with a second model on the same faces.
         slices: the same numbers by a column of the user's.
         robustness: the same model on faces made worse; with `judged`, one face shows how.
+        maps: mean occlusion maps; over mean faces with `judged`, over grey without.
         overwrite: replace a file that is there.
 
     Raises:
@@ -57,7 +59,12 @@ def write_report(
     path = Path(path)
     refuse_overwriting(path, overwrite)
     written = report_page(
-        evaluation, judged=judged, comparison=comparison, slices=slices, robustness=robustness
+        evaluation,
+        judged=judged,
+        comparison=comparison,
+        slices=slices,
+        robustness=robustness,
+        maps=maps,
     )
     write_atomically(path, written)
     return path
@@ -70,6 +77,7 @@ def report_page(
     comparison: Comparison | None = None,
     slices: Slices | None = None,
     robustness: Robustness | None = None,
+    maps: tuple[depended.MeanMap, ...] = (),
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
     order = in_paper_order(evaluation.labels)
@@ -81,6 +89,7 @@ def report_page(
         None if comparison is None else _comparison(comparison),
         None if slices is None else sliced.groups_section(slices),
         None if robustness is None else robustness_section(robustness, judged),
+        depended.maps_section(maps, faces=judged is not None) if maps else None,
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
         _meaning(evaluation),

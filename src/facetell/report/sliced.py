@@ -26,7 +26,12 @@ def groups_section(slices: Slices) -> Markup:
         _numbers(slices),
         _recalls(slices),
         _gaps(slices) if slices.gaps else None,
-        tag("ul", *(tag("li", note) for note in slices.notes), class_="notes"),
+        tag(
+            "ul",
+            *(tag("li", note) for note in slices.notes),
+            class_="notes",
+            style="margin-top:.8rem",
+        ),
         class_="long",
     )
 
@@ -70,7 +75,11 @@ def _recalls(slices: Slices) -> Markup:
 
 def _recall(group: GroupScore, k: int) -> Markup:
     score = group.per_class[k]
-    return join(_cell(score.recall), tag("br"), tag("small", f"{score.support:,}"))
+    if score.recall is None:
+        return join("–")
+    value, low, high = (f"{100 * number:.1f}" for number in score.recall)
+    faces = f"{score.support:,} face{'s' * (score.support != 1)}"
+    return join(value, tag("br"), tag("small", f"{low}–{high}"), tag("br"), tag("small", faces))
 
 
 def _gaps(slices: Slices) -> Markup:
@@ -92,7 +101,7 @@ def _gap_row(gap: Gap) -> list[object]:
         gap.best,
         gap.worst,
         f"{apart:.1f}",
-        f"{low:.1f}–{high:.1f}",
+        f"{low:.1f} to {high:.1f}",
         show_p(gap.p_value),
         show_p(gap.adjusted),
     ]
