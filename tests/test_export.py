@@ -15,7 +15,7 @@ from facetell.model.hybrid import build_model  # noqa: E402
 from facetell.recipe import ModelOptions, TrainOptions  # noqa: E402
 from facetell.runtime.session import load  # noqa: E402
 from facetell.train.predictor import TorchPredictor  # noqa: E402
-from facetell.train.pseudoclips import PseudoClips  # noqa: E402
+from facetell.train.pseudoclips import Clips  # noqa: E402
 
 OPTIONS = ModelOptions(
     face_px=16, widths=(4, 6), relu_each=True, batch_norm=True, features=8, hidden=8, grid=2,
@@ -46,7 +46,7 @@ def test_the_onnx_file_remembers_what_the_network_remembers(tmp_path):
 
     theirs = load(tmp_path / "clip.onnx")
     frames, pauses = faces(8).reshape(2, 4, 16, 16), torch.tensor([[0, 0.04, 0.1, 3.0]] * 2)
-    clips = PseudoClips(torch.from_numpy(frames), pauses, torch.zeros(2, 4, dtype=torch.int64))
+    clips = Clips(torch.from_numpy(frames), pauses, torch.zeros(2, 4, dtype=torch.int64))
     expected, memory = ours.run_clips(clips), None
     for i in range(4):
         found, memory = theirs.predict_next(frames[:, i], memory, pauses[:, i].numpy())

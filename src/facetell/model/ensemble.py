@@ -24,6 +24,7 @@ class Ensemble(nn.Module):
 
     stn = None  # each network straightens for itself: there is no one map to show
     memory = None
+    reader = None
 
     def __init__(self, networks: Sequence[Hybrid], scales: Sequence[float]) -> None:
         super().__init__()
