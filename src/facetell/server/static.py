@@ -26,9 +26,9 @@ from facetell.runtime.session import bundled_models, locate, read_contract
 
 __all__ = ["CONTENT_TYPES", "LIVE_SIDE", "MANIFEST", "page_files", "page_models", "write_static"]
 
-#: Longer side at which the page searches the frames of a clip or camera, px. A 720p frame with one
-#: face took 195 ms of one processor in Chromium, 258 at 640 px; the 24 px face that is still found
-#: is one of 60 px in such a frame.
+#: Longer side at which the page searches whole frames of a clip or camera, px. A 720p frame with
+#: one face took 195 ms of one processor in Chromium, 258 at 640 px; the 24 px face that is still
+#: found is one of 60 px in such a frame.
 LIVE_SIDE = 512
 #: Name of the list of models and contracts.
 MANIFEST = "models.json"
