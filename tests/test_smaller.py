@@ -264,3 +264,17 @@ def test_the_command_says_what_it_needs(tmp_path, residual):
     assert "expected --data with the faces that the model was trained on" in done.stderr
     done = CliRunner().invoke(command, [str(residual), *out])
     assert "expected the folder of a finished run" in str(done.exception)
+
+
+@pytest.mark.usefixtures("_easy")
+def test_a_runs_smaller_model_lies_beside_its_own(tmp_path, parts, residual, monkeypatch):
+    def export_run(source, path, **_):
+        path.write_bytes(residual.read_bytes())
+        return 1e-6, parts
+
+    monkeypatch.setattr("facetell.cli.export._export_run", export_run)
+    arguments = [str(tmp_path), "--precision", "fp16", "--most-loss", "100"]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 0, done.output + repr(done.exception)
+    assert load(tmp_path / "model-fp16.onnx").contract.name == "residual-fp16"
+    assert done.stdout.startswith(str(tmp_path / "model-fp16.onnx"))

@@ -74,12 +74,13 @@ def export(
     if path.exists() and not force:
         raise InputError(f"expected a new file, got {path}, which exists. Add --force.")
     if precision == "float":
-        _export_run(source, path, data=data, label_order=label_order, name=name)
+        difference, _ = _export_run(source, path, data=data, label_order=label_order, name=name)
+        click.echo(f"{path}  {path.stat().st_size:,} bytes, largest difference {difference:.1e}")
         return
     with tempfile.TemporaryDirectory() as folder:
         if Path(source).is_dir():
             model = Path(folder) / "model.onnx"
-            parts = _export_run(source, model, data=data, label_order=label_order, name=None)
+            _, parts = _export_run(source, model, data=data, label_order=label_order, name=None)
         else:
             model, parts = _open(source, data, label_order)
         _shrink(model, precision, parts, path, name=name, most_loss=most_loss / 100)
@@ -87,8 +88,8 @@ def export(
 
 def _export_run(
     source: str, path: Path, *, data: str | None, label_order: list[str] | None, name: str | None
-) -> Split:
-    """Write a run as a float model; the sides of its data come back."""
+) -> tuple[float, Split]:
+    """Write a run as a float model: the largest difference, and the sides of the run's data."""
     from facetell.errors import InputError, require
 
     run = Path(source)
@@ -106,11 +107,7 @@ def _export_run(
     parts = sides_of(run, predictor, source=data, label_order=label_order)
     faces = held_out_faces(parts, predictor.contract)
     click.echo(f"exporting and comparing on {len(faces)} faces", err=True)
-    difference = write(predictor, path, faces, name=name)
-    click.echo(
-        f"{path}  {path.stat().st_size:,} bytes, largest difference {difference:.1e}",
-    )
-    return parts
+    return write(predictor, path, faces, name=name), parts
 
 
 def _open(source: str, data: str | None, label_order: list[str] | None) -> tuple[Path, Split]:
