@@ -5,7 +5,7 @@ import pytest
 
 from facetell.contract import Contract
 from facetell.datasets.splits import split
-from facetell.evaluate.calibration import Margins, fit_certainty
+from facetell.evaluate.calibration import Margins, fit_certainty, fit_scores
 from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.judged import judge
 from facetell.evaluate.sureness import Sureness, cross_fitted, shipped, sureness_of
@@ -55,14 +55,23 @@ def test_what_the_model_was_fitted_to_says_nothing_about_the_half_it_was_not():
     assert found.calibration_error < 0.06
 
 
-def test_faces_of_one_group_are_never_on_both_halves():
-    """Copies of noise: whoever had seen the other copies would be sure, and right."""
+def test_faces_of_one_group_are_never_on_both_halves(monkeypatch):
     rng = np.random.default_rng(2)
     groups = np.repeat(np.arange(250), 4)
-    margins = rng.normal(size=(250, 7)).astype(np.float32)[groups]
-    labels = rng.integers(0, 7, 250)[groups]
-    apart = cross_fitted(Contract(name="x"), Margins(margins, labels, groups))
-    assert apart.sets[1].size > 5.5
+    margins = rng.normal(size=(1000, 7)).astype(np.float32)
+    margins[:, 0] = groups / 250 - 3
+    halves = []
+
+    def recorded(contract, some, labels):
+        halves.append(set(some[:, 0].tolist()))
+        return fit_scores(contract, some, labels)
+
+    monkeypatch.setattr("facetell.evaluate.sureness.fit_scores", recorded)
+    cross_fitted(Contract(name="x"), Margins(margins, rng.integers(0, 7, 1000), groups), repeats=2)
+    assert len(halves) == 4
+    assert [len(half) for half in halves] == [125] * 4
+    assert not halves[0] & halves[1]
+    assert halves[0] != halves[2]
 
 
 def test_a_calibrated_model_is_judged_as_it_ships_and_cross_fitted():
