@@ -2,11 +2,13 @@
 
     python benchmarks/page.py [--seconds 20] [--model compact] [--photo examples/four_portraits.jpg]
 
-Needs playwright and an installed Chromium. Prints, for a camera that shows one face and all four
-of them, on one thread and on several (isolated page), frames a second and the median milliseconds
-of a frame's steps: taking the pixels, finding faces, scoring them; and the processor time that the
-worker's threads spent on a frame (Linux), which tells what a free machine would need. Beside it
-what Python needs for the same frame at the same size on one thread.
+Needs playwright, an installed Chromium and Linux. Prints, for a camera that shows one face and all
+four of them as they move a little, on one thread and on several (isolated page), frames a second
+and, apart for frames that are searched whole and in windows, the median milliseconds of a frame's
+steps: taking the pixels, finding faces, scoring them; and the median of the processor time that
+the worker's threads spent on one, which tells what a free machine would need. Ten frames a second
+hold two that are searched whole: the mean of such a second stands beside them. Below it what
+Python's Follower needs for the same frames at the same size on one thread.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import functools
 import http.server
 import io
 import json
+import math
 import os
 import shutil
 import statistics
@@ -29,6 +32,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from facetell.runtime.analyzer import Analyzer
+from facetell.runtime.follower import Follower
 from facetell.server.static import CONTENT_TYPES, LIVE_SIDE, write_static
 
 ISOLATION = {
@@ -36,6 +40,8 @@ ISOLATION = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 STEPS = ("pixels", "detect", "score")
+RATE = 10  # frames a second of the mean that is printed
+KINDS = {True: "whole", False: "in windows"}
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -51,21 +57,27 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
 
-def frame_of(photo: Path, *, whole: bool) -> np.ndarray:
-    """A 720p frame with the photo's last face alone, or with all of it."""
+def frames_of(photo: Path, *, whole: bool) -> list[np.ndarray]:
+    """720p frames with the photo's last face alone, or with all of it, moved up and down."""
     image = Image.open(photo).convert("RGB")
     if not whole:
         image = image.crop((image.width * 3 // 4, 0, image.width, image.height))
     image.thumbnail((1280, 720))
-    frame = Image.new("RGB", (1280, 720), (70, 70, 70))
-    frame.paste(image, ((1280 - image.width) // 2, (720 - image.height) // 2))
-    return np.asarray(frame)
+    frames = []
+    for i in range(60):  # two seconds of Chromium's fake camera
+        frame = Image.new("RGB", (1280, 720), (70, 70, 70))
+        top = (720 - image.height) // 2 + round(12 * math.sin(i / 60 * 2 * math.pi))
+        frame.paste(image, ((1280 - image.width) // 2, top))
+        frames.append(np.asarray(frame))
+    return frames
 
 
-def write_camera(path: Path, frame: np.ndarray) -> None:
-    jpeg = io.BytesIO()
-    Image.fromarray(frame).save(jpeg, "JPEG", quality=95)
-    path.write_bytes(jpeg.getvalue() * 10)
+def write_camera(path: Path, frames: list[np.ndarray]) -> None:
+    with path.open("wb") as file:
+        for frame in frames:
+            jpeg = io.BytesIO()
+            Image.fromarray(frame).save(jpeg, "JPEG", quality=95)
+            file.write(jpeg.getvalue())
 
 
 def is_ours(process: Path) -> bool:
@@ -78,47 +90,71 @@ def is_ours(process: Path) -> bool:
     return False
 
 
-def worker_seconds() -> float:
-    """Processor time so far of the page's worker and its threads, s; 0 where /proc is missing."""
-    ticks = 0
+def worker_ms() -> float:
+    """Processor time so far of the page's worker and its threads."""
+    spent = 0
     for task in Path("/proc").glob("[0-9]*/task/*"):
         try:
             if "DedicatedWorker" in (task / "comm").read_text() and is_ours(task.parents[1]):
-                fields = (task / "stat").read_text().rpartition(")")[2].split()
-                ticks += int(fields[11]) + int(fields[12])
+                spent += int((task / "schedstat").read_text().split()[0])
         except OSError:  # ended meanwhile
             continue
-    return ticks / os.sysconf("SC_CLK_TCK")
+    return spent / 1e6
 
 
-def measure(page: Page, seconds: float) -> tuple[float, dict[str, float], float, int]:
-    """Frames a second, median ms a step, processor ms a frame, faces of the last frame."""
+Frames = dict[bool, list[dict[str, float]]]  # by whether they were searched whole
+
+
+def measure(page: Page, seconds: float) -> tuple[float, Frames, int]:
+    """Frames a second, each frame's ms by step and of processor, faces of the last frame."""
     page.click("#camera")
     page.wait_for_selector("#stage[data-ms]", timeout=300_000)
-    page.wait_for_timeout(2000)  # the first frames warm up
-    times: list[dict[str, float]] = []
-    start, spent = time.perf_counter(), worker_seconds()
+    page.wait_for_timeout(3000)  # the first frames warm up
+    frames: Frames = {True: [], False: []}
+    last, spent, start = 0, worker_ms(), time.perf_counter()
     while time.perf_counter() - start < seconds:
-        page.wait_for_timeout(20)
+        page.wait_for_timeout(5)
         ms = json.loads(page.get_attribute("#stage", "data-ms") or "{}")
-        if not times or ms != times[-1]:
-            times.append(ms)
-    spent = worker_seconds() - spent
-    rate = len(times) / (time.perf_counter() - start)
-    medians = {step: statistics.median(ms[step] for ms in times) for step in STEPS}
-    return rate, medians, 1000 * spent / len(times), page.locator("#cards > li").count()
+        if ms["frame"] == last:
+            continue
+        now = worker_ms()
+        if ms["frame"] == last + 1:  # none was missed in between
+            frames[ms["isSearched"]].append({**ms, "processor": now - spent})
+        last, spent = ms["frame"], now
+    count = sum(len(kind) for kind in frames.values())
+    return count / (time.perf_counter() - start), frames, page.locator("#cards > li").count()
 
 
-def python_ms(frame: np.ndarray, model: str) -> tuple[float, float]:
-    """Median milliseconds of a frame in Python on one thread, by the clock and of processor."""
-    analyzer = Analyzer(model, detect_side=LIVE_SIDE, threads=1)
-    clock, processor = [], []
-    for _ in range(7):
-        start, spent = time.perf_counter(), time.process_time()
-        analyzer.read(frame)
-        clock.append(1000 * (time.perf_counter() - start))
-        processor.append(1000 * (time.process_time() - spent))
-    return statistics.median(clock[2:]), statistics.median(processor[2:])
+def python_frames(frames: list[np.ndarray], model: str) -> Frames:
+    """Milliseconds of frames in Python on one thread, by the clock and of processor."""
+    follower = Follower(Analyzer(model, detect_side=LIVE_SIDE, threads=1), steady=False)
+    measured: Frames = {True: [], False: []}
+    for i, frame in enumerate([*frames, *frames][:: 30 // RATE]):
+        before, start, spent = follower.searched, time.perf_counter(), time.process_time()
+        follower.read(frame, i / RATE)
+        ms = {
+            "frame": 1000 * (time.perf_counter() - start),
+            "processor": 1000 * (time.process_time() - spent),
+        }
+        if i:  # the first warms up
+            measured[follower.searched > before].append(ms)
+    return measured
+
+
+def describe(frames: Frames, steps: tuple[str, ...]) -> str:
+    """The medians of both kinds of frames, and the processor time of a second's mean frame."""
+    parts, processor = [], {}
+    for whole, kind in frames.items():
+        if not kind:
+            return "too few frames; give it more --seconds"
+        median = {
+            step: statistics.median(ms[step] for ms in kind) for step in (*steps, "processor")
+        }
+        processor[whole] = median["processor"]
+        texts = [f"{step} {value:.0f}" for step, value in median.items()]
+        parts.append(f"{KINDS[whole]} ({len(kind)}): {', '.join(texts)}")
+    mean = (2 * processor[True] + (RATE - 2) * processor[False]) / RATE
+    return f"{'; '.join(parts)}; processor at {RATE} frames/s {mean:.0f} ms a frame"
 
 
 def main() -> None:
@@ -137,8 +173,8 @@ def main() -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         print(f"processors: {os.cpu_count()}, load: {os.getloadavg()[0]:.1f}")
         for whole in (False, True):
-            frame = frame_of(arguments.photo, whole=whole)
-            write_camera(Path(name) / "camera.mjpeg", frame)
+            frames = frames_of(arguments.photo, whole=whole)
+            write_camera(Path(name) / "camera.mjpeg", frames)
             for Handler.isolated in (False, True):
                 browser = playwright.chromium.launch(
                     executable_path=chromium,
@@ -153,16 +189,13 @@ def main() -> None:
                 page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
                 page.wait_for_selector("html[data-ready]")
                 page.select_option("#model", arguments.model)
-                rate, ms, spent, faces = measure(page, arguments.seconds)
+                rate, measured, faces = measure(page, arguments.seconds)
                 threads = "several threads" if Handler.isolated else "one thread"
-                steps = ", ".join(f"{step} {value:.0f}" for step, value in ms.items())
-                print(
-                    f"{faces} face(s), {threads}: {rate:.2f} frames/s; ms a frame: {steps}; "
-                    f"processor {spent:.0f}"
-                )
+                print(f"{faces} face(s), {threads}, {rate:.2f} frames/s; ms of frames searched")
+                print(f"  {describe(measured, STEPS)}", flush=True)
                 browser.close()
-            clock, processor = python_ms(frame, arguments.model)
-            print(f"  Python, one thread: {clock:.0f} ms a frame; processor {processor:.0f}")
+            print("Python, one thread; ms of frames searched")
+            print(f"  {describe(python_frames(frames, arguments.model), ('frame',))}", flush=True)
         server.shutdown()
 
 

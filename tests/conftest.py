@@ -26,7 +26,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mon
 
 
 def write_tiny_model(
-    path: Path, *, face_px: int = 48, channels: int = 1, theta: bool = True, **values: object
+    path: Path,
+    *,
+    face_px: int = 48,
+    channels: int = 1,
+    theta: bool = True,
+    steps: int = 0,
+    **values: object,
 ) -> Path:
     """An ONNX file with the interface of a trained model: one linear layer, random weights.
 
@@ -55,6 +61,8 @@ def write_tiny_model(
         "learn": rng.normal(0, 1 / np.sqrt(inputs), (inputs, 2 * units)).astype(np.float32),
         "memory_shape": np.array([-1, 2, units], np.int64),
         "time_shape": np.array([-1, 1, 1], np.int64),
+        "weigh": rng.normal(0, 1 / inputs, (inputs, steps * labels)).astype(np.float32),
+        "steps_shape": np.array([-1, steps, labels], np.int64),
     }
     nodes = [
         helper.make_node("Flatten", ["faces"], ["flat"]),
@@ -69,6 +77,12 @@ def write_tiny_model(
             helper.make_node("Reshape", ["six", "theta_shape"], ["theta"]),
         ]
         outputs["theta"] = ["batch", 1, 2, 3]
+    if steps:
+        nodes += [
+            helper.make_node("MatMul", ["flat", "weigh"], ["flat_steps"]),
+            helper.make_node("Reshape", ["flat_steps", "steps_shape"], ["steps"]),
+        ]
+        outputs["steps"] = ["batch", steps, labels]
     takes = {"faces": ["batch", 1, channels, face_px, face_px]}
     if units:
         nodes[2:2] = [
@@ -101,7 +115,7 @@ def write_tiny_model(
 
 @pytest.fixture(scope="session")
 def make_model():
-    """`make_model(path, face_px=..., channels=..., theta=..., **contract fields)`."""
+    """`make_model(path, face_px=..., channels=..., theta=..., steps=..., **contract fields)`."""
     return write_tiny_model
 
 

@@ -1,10 +1,13 @@
 """The contract, results and errors that every part shares."""
 
+import json
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facetell.contract import Contract
+from facetell.contract import METADATA_KEY, Certainty, Contract, replace_contract
 from facetell.errors import (
     ContractError,
     FacetellError,
@@ -14,6 +17,7 @@ from facetell.errors import (
     require,
 )
 from facetell.labels import ALIASES, EMOTIONS, FERPLUS, PAPER_ORDER, canonical, label_order
+from facetell.predictor import calibrated, softmax
 from facetell.results import Face, Reading
 
 numbers = st.floats(0, 1, allow_nan=False)
@@ -45,6 +49,85 @@ def test_an_impossible_contract_is_refused(field):
         Contract(name="x", **field)
 
 
+def certainty(**changes):
+    values = {
+        "data": "two faces", "faces": 2, "levels": (0.8, 0.9),
+        "least_scores": ((0.2,) * 7, (0.1,) * 7),
+        "shares": (0.5, 1.0), "sure_scores": (0.6, 0.0), "accuracies": (0.9, 0.7),
+    }  # fmt: skip
+    return Certainty(**{**values, **changes})
+
+
+def test_a_calibrated_contract_survives_its_way_through_metadata():
+    contract = Contract(
+        name="x", score_factors=(1.0,) * 6 + (2.0,), score_slopes=(0.5, 2.0), certainty=certainty()
+    )
+
+    assert Contract.from_json(contract.to_json()) == contract
+
+
+def test_a_contract_from_before_calibration_means_what_it_did():
+    values = json.loads(Contract(name="x", score_scale=3.0).to_json())
+    for name in ("score_factors", "score_slopes", "certainty"):
+        del values[name]
+
+    old = Contract.from_json(json.dumps(values))
+    assert old == Contract(name="x", score_scale=3.0)
+    margins = np.random.default_rng(0).normal(size=(5, 7))
+    assert (calibrated(margins, old) == softmax(margins, 3.0)).all()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"levels": (0.9, 0.8)}, {"levels": (0.8,)}, {"levels": (), "least_scores": ()},
+        {"levels": (0.8, 1.0)}, {"least_scores": ((0.2,) * 7, (0.1,) * 6)},
+        {"least_scores": ((0.2,) * 7, (-0.1,) * 7)}, {"shares": (0.5, 0.5)}, {"accuracies": ()},
+    ],
+)  # fmt: skip
+def test_an_impossible_certainty_is_refused(change):
+    with pytest.raises(ContractError, match="'certainty' has the impossible value"):
+        Contract(name="x", certainty=certainty(**change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"score_factors": (1.0,)}, {"score_factors": (0.0,) * 7}, {"score_slopes": (0.0, 1.0)}],
+)
+def test_an_impossible_calibration_is_refused(change):
+    with pytest.raises(ContractError, match=next(iter(change))):
+        Contract(name="x", **change)
+
+
+@pytest.mark.parametrize("broken", ["no", {"levels": [0.9]}, {"colour": "blue"}])
+def test_a_certainty_that_cannot_be_read_says_what_to_do(broken):
+    text = json.dumps({"version": 2, "name": "x", "certainty": broken})
+    with pytest.raises(ContractError, match=r"'certainty' cannot be read.*facetell calibrate"):
+        Contract.from_json(text)
+
+
+def test_a_replaced_contract_leaves_the_graph_and_other_metadata_alone(tiny_model_path):
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(tiny_model_path)
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "author", "somebody"
+    contract = Contract(name="x" * 300)
+
+    got = onnx.load_from_string(replace_contract(model.SerializeToString(), contract))
+    assert {e.key: e.value for e in got.metadata_props} == {
+        "author": "somebody", METADATA_KEY: contract.to_json(),
+    }  # fmt: skip
+    assert len(got.metadata_props) == 2
+    assert got.graph == model.graph
+    assert (got.ir_version, got.opset_import) == (model.ir_version, model.opset_import)
+
+
+@pytest.mark.parametrize("data", [b"no model at all", b"\xff" * 12, b"\x72\xff", b"\x0b"])
+def test_what_is_no_onnx_file_gets_no_contract(data):
+    with pytest.raises(ContractError, match="expected the bytes of an ONNX file"):
+        replace_contract(data, Contract(name="x"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -64,16 +147,27 @@ def test_a_contract_of_another_kind_is_refused(text, message):
     scores=st.lists(numbers, min_size=7, max_size=7),
     landmarks=st.lists(points, max_size=5),
     error=st.none() | st.text(),
+    names=st.none() | st.lists(st.sampled_from(EMOTIONS), unique=True).map(tuple),
+    sure=st.none() | st.booleans(),
 )
-def test_a_reading_comes_back_from_its_dictionary(box, scores, landmarks, error):
+def test_a_reading_comes_back_from_its_dictionary(box, scores, landmarks, error, names, sure):
     values = dict(zip(EMOTIONS, scores, strict=True))
     face = Face(
         box_xyxy=box, label="happy", scores=values, margins=values, margin=0.5,
-        landmarks_xy=tuple(landmarks),
+        landmarks_xy=tuple(landmarks), set=names, sure=sure, warnings=("dark",),
     )  # fmt: skip
     reading = Reading(source="a.jpg", size_wh=(3, 4), faces=(face,), model="m", error=error)
 
     assert Reading.from_dict(reading.to_dict()) == reading
+
+
+def test_a_face_from_before_sets_is_read_without_them():
+    face = Face(box_xyxy=(0, 0, 1, 1), label="sad", scores={}, margins={}, margin=0)
+    values = face.to_dict()
+    for name in ("set", "sure", "warnings"):
+        del values[name]
+
+    assert Face.from_dict(values) == face
 
 
 def test_names_of_emotions_are_understood_and_others_are_not():

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from facetell import draw
 from facetell.draw import ClipDrawing, _place, _shared, draw_reading, write_annotated
 from facetell.errors import InputError
 from facetell.labels import EMOTIONS
@@ -122,3 +123,21 @@ def test_the_panel_names_the_person():
         source="", size_wh=(0, 0), model="m", faces=(replace(plain.faces[0], person=7),)
     )
     assert (draw_reading(image, plain) != draw_reading(image, seventh)).any()
+
+
+def test_a_doubted_face_has_a_question_mark_and_labels_outside_its_set_are_grey():
+    scores = {"happy": 0.6, "sad": 0.3, "angry": 0.1}
+    face = Face(
+        box_xyxy=(20, 20, 200, 200), label="happy", scores=scores, margins=scores, margin=0.3,
+        set=("happy", "sad"), sure=False,
+    )  # fmt: skip
+    image = np.full((400, 400, 3), 90, np.uint8)
+
+    def shown(face):
+        reading = Reading(source="", size_wh=(400, 400), faces=(face,), model="m")
+        return draw.draw_reading(image, reading)
+
+    assert draw._title(1, face) == "1 happy?"
+    grey = (shown(face) == draw._OUTSIDE).all(axis=2).sum()
+    assert grey > 20
+    assert (shown(replace(face, set=None)) == draw._OUTSIDE).all(axis=2).sum() < grey

@@ -79,7 +79,7 @@ def leftovers(folder):
 def test_columns_are_in_this_order():
     assert columns(LABELS) == (
         "source", "time_s", "face", "person", "x1", "y1", "x2", "y2", "label", "score", "margin",
-        "score_happy", "score_sad", "detector_score", "model", "error",
+        "score_happy", "score_sad", "set", "sure", "warnings", "detector_score", "model", "error",
     )  # fmt: skip
 
 
@@ -89,8 +89,8 @@ def test_every_face_is_a_row():
     assert first == {
         "source": "a.png", "time_s": None, "face": 1, "person": None,
         "x1": 1.0, "y1": 2.0, "x2": 30.5, "y2": 40.0, "label": "happy", "score": 0.5,
-        "margin": 0.0, "score_happy": 0.5, "score_sad": 0.5, "detector_score": 0.9,
-        "model": "tiny", "error": None,
+        "margin": 0.0, "score_happy": 0.5, "score_sad": 0.5, "set": None, "sure": None,
+        "warnings": "", "detector_score": 0.9, "model": "tiny", "error": None,
     }  # fmt: skip
     assert (second["face"], second["score"]) == (2, 0.6)
 
@@ -100,6 +100,22 @@ def test_no_face_and_a_broken_file_are_one_row_with_empty_face_fields(error):
     (row,) = rows_of(reading(faces=0, error=error), LABELS)
     filled = {key for key, value in row.items() if value is not None}
     assert filled == {"source", "model"} | ({"error"} if error else set())
+
+
+@pytest.mark.parametrize(("form", "sure"), [("csv", "false"), ("parquet", False)])
+def test_sets_doubt_and_warnings_are_columns(tmp_path, form, sure):
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+    doubted = replace(face(), set=("happy", "sad"), sure=False, warnings=("dark", "small"))
+    path = write_all(tmp_path / f"a.{form}", [replace(reading(), faces=(doubted,))], form)
+    (row,) = csv_rows(path) if form == "csv" else parquet_rows(path)
+    assert (row["set"], row["sure"], row["warnings"]) == ("happy|sad", sure, "dark|small")
+
+
+def parquet_rows(path):
+    from pyarrow import parquet
+
+    return parquet.read_table(path).to_pylist()
 
 
 def test_the_names_of_sources_are_known_again_and_their_order_too():

@@ -30,6 +30,7 @@ _COLOURS: dict[str, tuple[int, int, int]] = {
     "neutral": (200, 200, 200),
 }
 _OTHER = (255, 255, 255)
+_OUTSIDE = (140, 140, 140)  # labels that are not in a face's set
 _DARK = (20, 20, 20)
 _BARS = 3  # scores shown per face
 _STAYS = 1.0  # widths of a face: so much nearer must another place be for a panel to move there
@@ -57,9 +58,11 @@ class _Style:
 def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8]:
     """A copy of the photo with numbered boxes and, for each face, its highest scores.
 
-    Each face has a panel: its number (as in `facetell read`) and label, and a bar for each of
-    its three highest scores. Panels stay inside the picture and, while there is room, off each
-    other and off the faces; a line joins a panel with its face if it had to move away.
+    Each face has a panel: its number (as in `facetell read`) and label, with a question mark where
+    the model is not sure and with what to beware of, and a bar for each of its three highest
+    scores; labels outside the face's set are grey. Panels stay inside the picture and, while there
+    is room, off each other and off the faces; a line joins a panel with its face if it had to
+    move away.
 
     Args:
         image: (H, W, 3) uint8, the photo that was read.
@@ -227,7 +230,8 @@ def colour_of(label: str) -> Colour:
 
 
 def _title(number: int, face: Face) -> str:
-    return f"{number} {face.label}"
+    doubt = "?" if face.sure is False else ""
+    return f"{number} {face.label}{doubt}" + f" ({', '.join(face.warnings)})" * bool(face.warnings)
 
 
 def _top(face: Face) -> list[tuple[str, float]]:
@@ -348,7 +352,8 @@ def _draw_panel(
     percent = style.font.getlength("100%")
     for name, score in _top(face):
         y += 1.3 * style.text
-        draw.text((x, y), name, fill=(255, 255, 255), font=style.font)
+        outside = face.set is not None and name not in face.set
+        draw.text((x, y), name, fill=_OUTSIDE if outside else _OTHER, font=style.font)
         draw.text((end, y), f"{score:.0%}", fill=(255, 255, 255), font=style.font, anchor="ra")
         length = (end - percent - style.pad - bar) * score
         if length >= 1:

@@ -19,7 +19,7 @@ from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ExportError, require
 from facetell.files import write_atomically
 from facetell.graph import import_runtime
-from facetell.model.hybrid import Hybrid
+from facetell.model.ensemble import Network
 from facetell.tensors import to_tensor
 from facetell.train.predictor import TorchPredictor
 
@@ -34,11 +34,11 @@ class _Deployed(nn.Module):
     """The network with the calibration behind it.
 
     Faces (B, 1, C, S, S), and with an LSTM over frames its state (B, 2, H) before them and the
-    seconds (B,) since -> margins and scores (B, K), theta (B, 1, 2, 3) and the state afterwards,
-    the last two where there are such.
+    seconds (B,) since -> margins and scores (B, K), theta (B, 1, 2, 3), the steps of an LSTM over
+    regions (B, L, K) and the state afterwards, the last three where there are such.
     """
 
-    def __init__(self, network: Hybrid, scale: float) -> None:
+    def __init__(self, network: Network, scale: float) -> None:
         super().__init__()
         self.network = network
         self.scale = scale
@@ -47,9 +47,10 @@ class _Deployed(nn.Module):
         self, faces: Tensor, memory: Tensor | None = None, elapsed_s: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         elapsed = None if elapsed_s is None else elapsed_s[:, None]
-        margins, _, theta, state = self.network(faces, elapsed, memory)
+        margins, _, theta, state, steps = self.network(faces, elapsed, memory)
         margins = margins[:, 0]
-        outputs = (margins, torch.softmax(self.scale * margins, 1), theta, state)
+        steps = None if steps is None else steps[:, 0]
+        outputs = (margins, torch.softmax(self.scale * margins, 1), theta, steps, state)
         return tuple(output for output in outputs if output is not None)
 
 
@@ -104,15 +105,17 @@ def export(
     return difference
 
 
-def graph_of(network: Hybrid, contract: Contract) -> bytes:
+def graph_of(network: Network, contract: Contract) -> bytes:
     """The serialised ONNX graph.
 
-    Input `faces`, outputs `margins`, `scores` and maybe `theta`; with an LSTM over frames also
-    the inputs `memory` and `elapsed_s` and the output `next_memory`.
+    Input `faces`, outputs `margins`, `scores` and maybe `theta` and `steps`: what each step of an
+    LSTM over regions adds to the margins, for `facetell read --explain`. With an LSTM over frames
+    also the inputs `memory` and `elapsed_s` and the output `next_memory`.
     """
     require("onnxscript", extra="train", purpose="exporting")
     example = _inputs(contract, 2)
     outputs = ["margins", "scores"] + (["theta"] if network.stn is not None else [])
+    outputs += ["steps"] if network.reader is not None else []
     outputs += ["next_memory"] if contract.memory else []
     batch = torch.export.Dim("batch", min=1)
     module = _Deployed(network.eval().cpu(), contract.score_scale)
@@ -138,7 +141,7 @@ def graph_of(network: Hybrid, contract: Contract) -> bytes:
 
 
 def largest_difference(
-    graph: bytes, network: Hybrid, contract: Contract, faces: NDArray[np.uint8]
+    graph: bytes, network: Network, contract: Contract, faces: NDArray[np.uint8]
 ) -> float:
     """Largest absolute difference of any output, alone, in a batch and in another batch."""
     onnxruntime = import_runtime()

@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
+from facetell.errors import InputError
 
-__all__ = ["FramePredictor", "Prediction", "Predictor", "softmax"]
+__all__ = [
+    "FramePredictor", "Prediction", "Predictor", "bent", "calibrated", "frame_by_frame", "softmax",
+]  # fmt: skip
 
 
 class Prediction(NamedTuple):
@@ -24,11 +27,15 @@ class Prediction(NamedTuple):
         scores: (N, K) float32, calibrated, rows sum to 1.
         theta: (N, 2, 3) float32, the spatial transformer's affine map (output to input
             coordinates in [-1, 1]), or None for a model without one.
+        steps: (N, L, K) float32, what each step of the LSTM over a face's regions adds to each
+            margin: over the steps they sum to the margins of the face, not of its mirror image,
+            less the SVM's bias. None for a model without one, or a file without that output.
     """
 
     margins: NDArray[np.float32]
     scores: NDArray[np.float32]
     theta: NDArray[np.float32] | None = None
+    steps: NDArray[np.float32] | None = None
 
 
 def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
@@ -36,6 +43,37 @@ def softmax(margins: NDArray[np.floating], scale: float) -> NDArray[np.float32]:
     z = scale * margins.astype(np.float64)
     z = np.exp(z - z.max(-1, keepdims=True, initial=-np.inf))
     return np.asarray(z / z.sum(-1, keepdims=True), np.float32)
+
+
+def calibrated(margins: NDArray[np.floating], contract: Contract) -> NDArray[np.float32]:
+    """Scores of margins (N, K) by the contract's calibration: (N, K), rows sum to 1.
+
+    softmax(scale * bent(margins)), where the scale depends on the label with the highest margin.
+    Within a face the map is monotone: the label with the highest margin has the highest score.
+
+    Departs from temperature scaling (Guo et al. 2017, section 4.2), which has the scale alone:
+    how sure the model may be differs between the labels that it gives.
+    """
+    if not contract.score_factors and contract.score_slopes == (1.0, 1.0):
+        return softmax(margins, contract.score_scale)
+    scale = np.full(len(contract.labels), contract.score_scale)
+    if contract.score_factors:
+        scale *= contract.score_factors
+    top = margins.argmax(axis=1)
+    return softmax(scale[top][:, None] * bent(margins, contract.score_slopes), 1.0)
+
+
+def bent(margins: NDArray[np.floating], slopes: tuple[float, float]) -> NDArray[np.float64]:
+    """Margins of which those well below -1 and above 0 count `slopes` times, with soft bends.
+
+    An SVM's margins gather around -1 and 1, where its loss has its corners; beyond them a step
+    is worth less, or more, than between them.
+    """
+    low, high = slopes
+    m = np.asarray(margins, np.float64)
+    below = (low - 1) * np.logaddexp(0, -2 * (m + 1)) / 2
+    above = (high - 1) * np.logaddexp(0, 2 * m) / 2
+    return np.asarray(m - below + above)
 
 
 @runtime_checkable
@@ -72,3 +110,20 @@ class FramePredictor(Predictor, Protocol):
             The prediction, and the memory for the next frame.
         """
         ...
+
+
+def frame_by_frame(model: Predictor) -> FramePredictor | None:
+    """The model as one that goes from frame to frame; None for a model of stills.
+
+    Raises:
+        InputError: it has an LSTM over frames, but cannot be asked frame by frame.
+    """
+    if not model.contract.memory:
+        return None
+    if not isinstance(model, FramePredictor):
+        raise InputError(
+            f"expected a model that goes from frame to frame, got {model.contract.name} with an "
+            "LSTM over frames as a training run. Export it with `facetell export` first.",
+            actual=model.contract.name,
+        )
+    return model

@@ -143,6 +143,10 @@ class TrainOptions:
     init: Literal["he", "gaussian"] = _option("he", "he = He et al. 2015; gaussian = init_std")
     init_std: float = _option(0.05, "standard deviation of the Gaussian initialisation", _positive)
     label_smoothing: float = _option(0.0, "softmax head: mass moved to all classes", _fraction)
+    distil: float = _option(
+        0.0, "share of a face's target that comes from the teachers; 0 = none",
+        lambda v: 0 <= v <= 1,
+    )  # fmt: skip
     ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _fraction)
     clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _not_negative)
     small_share: float = _option(
@@ -189,6 +193,10 @@ class DataOptions:
         "official", "how training and validation faces are kept apart"
     )
     fold: int = _option(0, "leave-one-subject-out: which subject judges", _not_negative)
+    votes: float = _option(
+        0.0, "share of a face's target that comes from its FER+ votes, where it has some",
+        lambda v: 0 <= v <= 1,
+    )  # fmt: skip
     oversample: bool = _option(
         False, "repeat training faces until all classes are as large as the largest"
     )
@@ -209,6 +217,10 @@ class ClipOptions:
         0.3, "share of those in which it has the same label", lambda v: 0 <= v <= 1
     )
     shake: float = _option(1.0, "scales all that disturbs: movement, light, blur, noise", _positive)
+    real: float = _option(
+        0.5, "share of a batch that are stretches of labelled clips, where some are given",
+        lambda v: 0 < v <= 1,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,6 +40,9 @@ class Face:
         detector_score: 0-1; 1.0 when the image was given as a face.
         landmarks_xy: five points, px, or empty.
         person: number of the person in a clip, from 1; None in a photo.
+        set: the labels that the face may have, highest score first; None if not asked for.
+        sure: whether the model answers, or rather keeps silent; None if not asked for.
+        warnings: what may make the scores worthless (see `runtime.quality.WARNINGS`).
     """
 
     box_xyxy: Box
@@ -50,6 +53,9 @@ class Face:
     detector_score: float = 1.0
     landmarks_xy: tuple[tuple[float, float], ...] = ()
     person: int | None = None
+    set: tuple[str, ...] | None = None
+    sure: bool | None = None
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -62,6 +68,9 @@ class Face:
             "detector_score": self.detector_score,
             "landmarks_xy": [list(point) for point in self.landmarks_xy],
             "person": self.person,
+            "set": None if self.set is None else list(self.set),
+            "sure": self.sure,
+            "warnings": list(self.warnings),
         }
 
     @classmethod
@@ -69,7 +78,16 @@ class Face:
         """The face that `to_dict` described."""
         x1, y1, x2, y2 = values["box_xyxy"]
         points = tuple((float(x), float(y)) for x, y in values["landmarks_xy"])
-        return cls(**{**values, "box_xyxy": (x1, y1, x2, y2), "landmarks_xy": points})
+        names = values.get("set")
+        return cls(
+            **{
+                **values,
+                "box_xyxy": (x1, y1, x2, y2),
+                "landmarks_xy": points,
+                "set": None if names is None else tuple(names),
+                "warnings": tuple(values.get("warnings", ())),
+            }
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

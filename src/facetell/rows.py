@@ -39,11 +39,12 @@ Row = dict[str, Any]
 #: What a table can be written as.
 FORMS: tuple[Form, ...] = ("csv", "jsonl", "parquet")
 
-_VERSION = 1  # of the journal
+_VERSION = 2  # of the journal
 _SYNC_S = 5.0  # a power cut costs at most what was read since; a kill costs nothing
 _ROW_GROUP = 50_000  # rows of a Parquet row group
 _TYPES = {"source": "string", "face": "int32", "person": "int32", "label": "string",
-          "model": "string", "error": "string"}  # fmt: skip
+          "set": "string", "sure": "bool", "warnings": "string", "model": "string",
+          "error": "string"}  # fmt: skip
 
 
 def columns(labels: Sequence[str]) -> tuple[str, ...]:
@@ -52,7 +53,7 @@ def columns(labels: Sequence[str]) -> tuple[str, ...]:
     return (
         *("source", "time_s", "face", "person", "x1", "y1", "x2", "y2", "label", "score", "margin"),
         *scores,
-        *("detector_score", "model", "error"),
+        *("set", "sure", "warnings", "detector_score", "model", "error"),
     )
 
 
@@ -65,7 +66,8 @@ def rows_of(reading: Reading, labels: Sequence[str]) -> list[Row]:
 
     Returns:
         Dictionaries with the keys of `columns(labels)`. `face` counts from 1; boxes are in px of
-        the original image, second corner exclusive; what does not apply is None.
+        the original image, second corner exclusive; `set` and `warnings` are joined by "|"; what
+        does not apply, or was not asked for, is None.
     """
     about: Row = dict.fromkeys(columns(labels))
     about |= {"source": reading.source, "model": reading.model, "error": reading.error}
@@ -83,6 +85,9 @@ def _face_fields(face: Any, number: int) -> Row:
         "score": face.scores[face.label],
         "margin": face.margin,
         **{f"score_{label}": score for label, score in face.scores.items()},
+        "set": None if face.set is None else "|".join(face.set),
+        "sure": face.sure,
+        "warnings": "|".join(face.warnings),
         "detector_score": face.detector_score,
     }
 
@@ -374,6 +379,8 @@ def _csv_cell(value: Any) -> str:
     """RFC 4180. (Python's csv module leaves a lone carriage return without quotes.)"""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if not isinstance(value, str):
         return str(value) if isinstance(value, int) else repr(float(value))
     text = readable(value)

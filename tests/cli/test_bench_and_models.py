@@ -1,12 +1,16 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from facetell.cli.bench import bench
 from facetell.cli.models import models
+from facetell.errors import InputError
 from facetell.runtime import session
+from facetell.runtime.speed import _counts
+from foreign_models import KERAS_NAMES, write_foreign
 
 
 @pytest.fixture
@@ -65,3 +69,62 @@ def test_show_prints_contract_and_card_by_name_or_path(bundled):
         assert text.endswith("# tiny\nA card.\n")
     about = json.loads(CliRunner().invoke(models, ["show", "--json", "tiny"]).stdout)
     assert about["card"] == "# tiny\nA card.\n"
+
+
+@pytest.fixture
+def third_party(tmp_path):
+    return write_foreign(tmp_path / "theirs.onnx", ["n", 64, 64, 1])
+
+
+def test_bench_measures_anybodys_model_beside_ours(tiny_model_path, third_party):
+    result = CliRunner().invoke(bench, [str(tiny_model_path), str(third_party), "--repeats", "2"])
+    assert result.exit_code == 0, result.output
+    assert [row.split()[0] for row in result.stdout.splitlines()[1:]] == ["tiny", "theirs"]
+
+
+def test_bench_asks_for_what_the_graph_does_not_tell(tmp_path):
+    path = write_foreign(tmp_path / "open.onnx", ["n", 3, "h", "w"])
+    result = CliRunner().invoke(bench, [str(path), "--repeats", "1"])
+    assert isinstance(result.exception, InputError)
+    assert "Give --size 48" in str(result.exception)
+    assert CliRunner().invoke(bench, [str(path), "--repeats", "1", "--size", "48"]).exit_code == 0
+
+
+def test_bench_judges_all_models_on_the_same_faces(tiny_model_path, third_party):
+    described = ["--labels", ",".join(KERAS_NAMES), "--range", "-1-1", "--repeats", "1", "--json"]
+    result = CliRunner().invoke(
+        bench, [str(tiny_model_path), str(third_party), "--data", "toon", *described]
+    )
+    assert result.exit_code == 0, result.output
+    ours, theirs = map(json.loads, result.stdout.splitlines())
+    assert ours["faces"] == theirs["faces"] > 0
+    assert ours["side"] == "test"
+    assert (ours["judged_with_flip"], theirs["judged_with_flip"]) == (True, False)
+    assert 0 <= theirs["accuracy"] <= 1
+    assert ours["clean_accuracy"] is None
+    assert "near-copies are not known yet" in result.stderr
+
+
+def test_bench_needs_names_to_judge(third_party):
+    result = CliRunner().invoke(bench, [str(third_party), "--data", "toon"])
+    assert "Give --labels" in str(result.exception)
+
+
+def test_bench_does_not_count_the_memory_of_the_process_that_asks(tiny_model_path):
+    ballast = np.ones(64 << 20)  # 512 MB
+    result = CliRunner().invoke(bench, ["--json", "--repeats", "1", str(tiny_model_path)])
+    assert json.loads(result.stdout)["memory_bytes"] < ballast.nbytes // 2
+
+
+def test_tuning_names_the_best_of_what_it_timed(tiny_model_path):
+    result = CliRunner().invoke(bench, ["--tune", "--json", "--repeats", "2", str(tiny_model_path)])
+    found = json.loads(result.stdout)
+    assert {row[1] for row in found["ms"]} == {1, 8, 64}
+    assert found["best"] == min(found["ms"], key=lambda row: row[2])
+    text = CliRunner().invoke(bench, ["--tune", "--repeats", "2", str(tiny_model_path)]).stdout
+    assert "Faces one at a time: " in text
+    assert "faces/s." in text
+
+
+def test_tuning_tries_powers_of_two_and_all_processors():
+    assert [_counts(most) for most in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]

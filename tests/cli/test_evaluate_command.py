@@ -7,6 +7,7 @@ from click.testing import CliRunner
 from facetell.cli import _group
 from facetell.errors import DataError, InputError
 from facetell.evaluate.evaluation import Evaluation
+from facetell.evaluate.slices import Slices
 from judging import FakePredictor, small_dataset
 
 MODELS = {"good": {"skill": 4.0}, "bad": {"skill": 1.0, "seed": 1}}
@@ -154,16 +155,50 @@ def test_an_onnx_file_is_judged_on_drawn_faces(tiny_model_path):
     assert sum(map(sum, found["confusion"])) == found["n"] > 0
 
 
-def test_groups_are_read_and_kept_together(loaded, tmp_path):
+def test_what_is_to_stay_together_is_read_and_kept_together(loaded, tmp_path):
     path = tmp_path / "groups.csv"
     sides = [sample.side for sample in small_dataset(280).samples]
     names = [side if i < 8 else f"own{i}" for i, side in enumerate(sides)]
     names[7] = "train"  # the second test face is said to be in training
     path.write_text("id,group\n" + "".join(f"face/{i},{name}\n" for i, name in enumerate(names)))
 
-    result = run("good", "--data", "x", "--protocol", "clean", "--groups", path, "--json")
+    result = run("good", "--data", "x", "--protocol", "clean", "--together", path, "--json")
 
     assert json.loads(result.stdout)["n"] == 69
+
+
+@pytest.fixture
+def cameras(tmp_path):
+    path = tmp_path / "people.csv"
+    rows = (f"face/{i},{'old' if i % 3 else 'new'}\n" for i in range(280))
+    path.write_text("id,camera\n" + "".join(rows))
+    return f"{path}:camera"
+
+
+def test_groups_of_a_file_are_compared_in_text_json_and_report(loaded, cameras, tmp_path):
+    page = tmp_path / "report.html"
+    arguments = ("good", "--data", "x", "--groups", cameras, "--min-group", 20)
+
+    shown = run(*arguments, "--report", page)
+    found = json.loads(run(*arguments, "--json").stdout)
+
+    assert "by camera\n" in shown.stdout
+    assert "best against worst group" in shown.stdout
+    assert "Note: The groups are the values of" in shown.stderr
+    slices = Slices.from_dict(found.pop("groups"))
+    assert [group.name for group in slices.groups] == ["new", "old"]
+    assert sum(group.n for group in slices.groups) == 70
+    assert "Best against worst group" in page.read_text(encoding="utf-8")
+
+
+def test_a_file_without_a_column_is_told_from_what_stays_together(loaded, tmp_path):
+    path = tmp_path / "groups.csv"
+    path.write_text("id,group\nface/0,1\n")
+
+    result = run("good", "--data", "x", "--groups", path)
+
+    assert isinstance(result.exception, DataError)
+    assert "Groups that must share a side go to --together" in str(result.exception)
 
 
 def test_help_ends_with_an_example():

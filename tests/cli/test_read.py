@@ -35,7 +35,8 @@ def test_the_table_names_each_face_its_box_label_score_and_margin(run, photos):
     head, columns, row = result.stdout.splitlines()
     assert head == f"{photos / '0.png'}  50 x 60 px, 1 face"
     assert columns.split() == ["face", "box", "label", "score", "margin"]
-    number, *box, label, score, margin = row.split()
+    number, *box, label, score, margin, warning = row.split()
+    assert warning == "(doubtful)"  # noise
     assert (number, " ".join(box)) == ("1", "0,0 to 50,60")
     assert label.isalpha()
     assert 0 <= float(margin) <= float(score) <= 1
@@ -126,3 +127,45 @@ def test_results_go_to_stdout_and_the_rest_to_stderr_without_a_bar_when_piped(
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert len(done.stdout.splitlines()) == 9
     assert done.stderr.splitlines() == ["reading 9 images with tiny, detector none"]
+
+
+def test_explanations_keep_the_folders_and_a_broken_file_stops_nothing(run, photos, tmp_path):
+    (photos / "bad.png").write_bytes(b"no image")
+    out = tmp_path / "why"
+
+    result = run("--explain", out, photos)
+
+    written = sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+    assert written == [
+        f"{name}.png.face1.{form}" for name in ("0", "deep/1", "deep/2") for form in ("json", "png")
+    ]
+    assert result.exit_code == 1
+    assert result.stderr.count("Error") == 1
+    assert "1 of 4 failed" in result.stderr
+    assert f"wrote {out / '0.png.face1.png'}" in result.stderr
+
+
+def test_explanations_are_not_overwritten_without_force(run, photos, tmp_path):
+    arguments = ("--explain", tmp_path / "why", photos / "0.png")
+    assert run(*arguments).exit_code == 0
+
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert "0.png.face1.png exists; choose another folder or pass --force" in result.stderr
+    assert run(*arguments, "--force").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--explain-at", "1"], "--explain-at names times in a clip; these are photos"),
+        (["--explain-at", "1,x"], "expected seconds such as 1.5,3, got '1,x'"),
+        (["--explain-at", "-1"], "expected seconds such as 1.5,3, got '-1'"),
+        (["--explain", "x", "--engine", "ray"], "--explain works here, not on --engine ray"),
+    ],
+)
+def test_explanations_that_cannot_be_are_misuse(run, photos, arguments, message):
+    result = run(*arguments, photos / "0.png")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())

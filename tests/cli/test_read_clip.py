@@ -252,3 +252,33 @@ def test_a_kill_in_the_middle_leaves_nothing_half_done_and_the_same_call_ends_we
     kill_in_the_middle("--force")
     assert (out.read_bytes(), table.read_bytes()) == before
     assert run("--annotate", out, path).exit_code == 2, "it is there, so --force is needed again"
+
+
+def test_a_clip_is_explained_at_the_times_asked_for(run, clip, tmp_path):
+    result = run(clip, "--explain", tmp_path / "why", "--explain-at", "1.2,0.05,9")
+
+    assert result.exit_code == 0, result.output
+    written = sorted(path.name for path in (tmp_path / "why").glob("*.png"))
+    assert written == ["a.mp4.0.08s.face1.png", "a.mp4.1.50s.face1.png"]
+    assert "no explanation at 9 s: the clip ended before" in result.stderr
+
+
+def test_an_explanation_that_is_there_already_is_an_error_and_the_clip_is_read(run, clip, tmp_path):
+    arguments = (clip, "--explain", tmp_path, "--explain-at", "0")
+    assert run(*arguments).exit_code == 0
+
+    result = run(*arguments)
+
+    assert result.exit_code == 1
+    assert "was not explained" in result.stderr
+    assert "1 person" in result.stdout
+
+
+@pytest.mark.parametrize("option", [("--explain", "why"), ("--explain-at", "1")])
+def test_a_clip_is_explained_only_with_folder_and_times(run, clip, option):
+    result = run(clip, *option)
+
+    assert result.exit_code == 2
+    assert "expected --explain DIR and --explain-at S,S,... together" in " ".join(
+        result.stderr.split()
+    )

@@ -134,6 +134,15 @@ def test_majority_labels_leave_out_and_count_what_has_none(tmp_path: Path) -> No
     )
 
 
+def test_eight_labels_keep_contempt(tmp_path: Path) -> None:
+    _write(tmp_path, votes(contempt=10), votes(sad=10))
+    dataset = open_dataset(f"ferplus8:{tmp_path}")
+    assert (dataset.name, dataset.labels) == ("ferplus8", (*EMOTIONS, "contempt"))
+    assert dataset.targets[:2].tolist() == [7, EMOTIONS.index("sad")]
+    assert dataset.notes == ()
+    assert open_dataset(dataset.source).samples == dataset.samples
+
+
 def test_majority_labels_of_a_parquet_file(tmp_path: Path) -> None:
     dataset = open_dataset(f"ferplus:{FORMS['usage parquet'](tmp_path)}")
     assert set(dataset.targets.tolist()) == {EMOTIONS.index("neutral")}

@@ -37,11 +37,23 @@ def test_squared_hinge_is_the_slow_double_loop():
         for n in range(5) for k in range(3)
     ) / 5  # fmt: skip
 
-    assert squared_hinge(margins, targets).item() == pytest.approx(slow, rel=1e-5)
+    plain = torch.nn.functional.one_hot(targets, 3).float()
+    assert squared_hinge(margins, plain).item() == pytest.approx(slow, rel=1e-5)
+
+
+def test_a_face_of_which_people_disagree_asks_for_a_margin_in_between():
+    target = torch.tensor([[0.7, 0.2, 0.1]])
+    margins = torch.zeros(1, 3, requires_grad=True)
+    optimiser = torch.optim.SGD([margins], lr=0.1)
+    for _ in range(200):
+        optimiser.zero_grad()
+        squared_hinge(margins, target).backward()
+        optimiser.step()
+    assert margins.detach().numpy() == pytest.approx((2 * target - 1).numpy(), abs=1e-3)
 
 
 def test_squared_hinge_is_zero_only_beyond_the_margin():
-    targets = torch.tensor([1])
+    targets = torch.tensor([[0.0, 1.0, 0.0]])
 
     assert squared_hinge(torch.tensor([[-1.0, 1.0, -1.5]]), targets) == 0
     assert squared_hinge(torch.tensor([[-1.0, 0.9, -1.5]]), targets) > 0

@@ -270,3 +270,30 @@ def test_robustness_is_a_heat_map_and_a_strip_for_every_corruption(evaluation):
     assert "at most 70" in page.words
     assert all(kind.title in page.words for kind in CORRUPTIONS.values())
     assert not any(image["alt"].startswith("One face under") for image in without.of("img"))
+
+
+def test_sets_and_silence_are_drawn_and_in_numbers(judged):
+    evaluation = Evaluation.of(judged)
+    (found,) = evaluation.sureness
+    page = Page(report_page(evaluation))
+    assert "Sets of labels, and silence (cross-fitted)" in page.words
+    for row in found.sets:
+        assert f"{100 * row.coverage:.1f}" in page.words
+        assert f"{row.size:.2f}" in page.words
+    titles = [tag.get("aria-label", "") for tag in page.of("svg")]
+    assert sum("whose set holds it, asked for 90%" in title for title in titles) == 1
+    assert sum("number of labels in their set" in title for title in titles) == 1
+    assert sum("share of faces that are answered" in title for title in titles) == 1
+
+
+def test_an_evaluation_without_sureness_has_no_such_section(judged):
+    page = report_page(replace(Evaluation.of(judged), sureness=()))
+    assert "Sets of labels" not in page
+
+
+def test_a_label_without_faces_has_no_bar_of_coverage(judged):
+    evaluation = Evaluation.of(judged)
+    (found,) = evaluation.sureness
+    sets = tuple(row._replace(covered=(None, *row.covered[1:])) for row in found.sets)
+    page = Page(report_page(replace(evaluation, sureness=(replace(found, sets=sets),))))
+    assert "no faces" in page.words

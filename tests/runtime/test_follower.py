@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from facetell.contract import Contract
 from facetell.errors import ImageError, InputError
 from facetell.faces.crop import crop_faces
 from facetell.results import Detection
@@ -136,6 +137,17 @@ def test_a_model_with_an_lstm_over_frames_remembers_each_person_by_itself(make_m
             )
             assert np.allclose(list(face.scores.values()), expected.scores[0], atol=1e-5)
     assert len(memories) == 2
+
+
+def test_an_lstm_over_frames_that_cannot_go_from_frame_to_frame_is_refused_at_once():
+    class Run:
+        contract = Contract(name="run", memory=2)
+
+        def predict(self, faces):
+            raise AssertionError("read as stills")
+
+    with pytest.raises(InputError, match=r"frame to frame, got run with .*Export it"):
+        Follower(Analyzer(Run(), detector=Painted()))
 
 
 def test_nobody_in_sight_of_a_model_with_an_lstm_over_frames_is_an_answer(make_model, tmp_path):

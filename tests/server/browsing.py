@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from facetell.labels import EMOTIONS
+from facetell.results import Reading
 from facetell.server.static import CONTENT_TYPES
 
 ROOT = Path(__file__).resolve().parents[2]
 PORTRAITS = ROOT / "examples" / "four_portraits.jpg"
+# The same networks on the same pixels: convolutions add in another order, no more.
+BOX_PX = 0.1
+SCORE = 0.002
 PATIENCE_MS = 180_000  # a busy machine needs seconds where a phone needs one
 ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -102,3 +108,18 @@ def write_mjpeg(path: Path) -> Path:
             Image.fromarray(frame).save(jpeg, "JPEG", quality=95)
             file.write(jpeg.getvalue())
     return path
+
+
+def assert_same_faces(got: Reading, expected: Reading, *, score: float = SCORE) -> None:
+    """What the page read is what Python reads, in the same order."""
+    assert [face.label for face in got.faces] == [face.label for face in expected.faces]
+    for one, other in zip(got.faces, expected.faces, strict=True):
+        assert one.box_xyxy == pytest.approx(other.box_xyxy, abs=BOX_PX)
+        assert one.detector_score == pytest.approx(other.detector_score, abs=SCORE)
+        assert np.ravel(one.landmarks_xy) == pytest.approx(np.ravel(other.landmarks_xy), abs=BOX_PX)
+        assert list(one.scores) == list(other.scores) == list(EMOTIONS)
+        assert one.scores == pytest.approx(other.scores, abs=score)
+        assert one.margins == pytest.approx(other.margins, abs=0.02)
+        assert one.margin == pytest.approx(other.margin, abs=2 * score)
+        assert one.person == other.person
+        assert (one.set, one.sure, one.warnings) == (None, None, other.warnings)

@@ -2,19 +2,23 @@
 
 import io
 import json
+import math
 import re
 import shutil
 import subprocess
 import zipfile
 from dataclasses import asdict
 from html.parser import HTMLParser
+from inspect import signature
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from facetell.errors import ContractError, InputError
+from facetell.faces import crop, detect, track
 from facetell.faces.detect import DETECT_SIDE, CenterFace
 from facetell.report.text import LAW, MEANING
+from facetell.runtime import finder, scenes
 from facetell.runtime.session import bundled_models, load
 from facetell.server.static import CONTENT_TYPES, page_files, write_static
 
@@ -75,6 +79,37 @@ def test_every_file_that_a_file_names_is_there(files):
             named |= set(re.findall(r'new URL\("([^"]+\.(?:js|wasm))"', text))
     assert {"page.js", "worker.js", "vendor/ort-wasm-simd-threaded.wasm"} <= named
     assert named <= files.keys()
+
+
+NUMBER = r"^const ([A-Z][A-Z_]+) = ([^;]+);"
+
+
+@pytest.mark.parametrize(
+    ("script", "module", "own"),
+    [
+        ("scenes.js", scenes, set()),
+        ("track.js", track, {"REMEMBER_S", "REMEMBER_FRAMES"}),
+        ("follow.js", finder, {"SEARCH_FRAMES"}),
+        ("detect.js", detect, set()),
+        ("crop.js", crop, set()),
+    ],
+)
+def test_a_scripts_numbers_are_its_modules(files, script, module, own):
+    text = files[script].decode()
+    numbers = {name: eval(value, {"Math": math}) for name, value in re.findall(NUMBER, text, re.M)}
+    expected = {
+        name.lstrip("_"): list(value) if isinstance(value, tuple) else value
+        for name, value in vars(module).items()
+        if re.fullmatch("_[A-Z_]+|SEARCH_S", name) and isinstance(value, (int, float, tuple))
+    }
+    assert numbers.keys() - own == expected.keys()
+    assert {name: numbers[name] for name in expected} == expected
+
+
+def test_the_page_remembers_people_as_long_as_python(files):
+    remembered = dict(re.findall(NUMBER, files["track.js"].decode(), re.M))["REMEMBER_S"]
+    assert float(remembered) == track.Tracker().remember_s
+    assert float(remembered) == signature(finder.Finder).parameters["remember_s"].default
 
 
 def test_every_file_has_a_content_type(files):

@@ -1,5 +1,7 @@
 """Order and share of training batches."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,8 @@ torch = pytest.importorskip("torch")
 from facetell.contract import Contract  # noqa: E402
 from facetell.datasets.splits import oversample, split  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
+from facetell.errors import TrainingError  # noqa: E402
+from facetell.labels import EMOTIONS  # noqa: E402
 from facetell.recipe import load_recipe  # noqa: E402
 from facetell.train import batches  # noqa: E402
 from facetell.train.batches import TrainingFaces  # noqa: E402
@@ -44,7 +48,7 @@ def test_processes_share_every_batch_without_overlap(side):
     faces = training_faces(side)
     alone = [batch.targets[:, 0] for batch in faces.epoch(0)]
     shared = [
-        torch.cat([a.targets, b.targets], 1).flatten()
+        torch.cat([a.targets, b.targets], 1).flatten(0, 1)
         for a, b in zip(
             faces.epoch(0, rank=0, processes=2), faces.epoch(0, rank=1, processes=2), strict=True
         )
@@ -80,7 +84,7 @@ def test_a_recipe_with_clips_trains_on_frames_made_of_a_share_of_its_faces(side)
 
     assert clips.steps() == max(1, len(side) // 2 // 8)
     assert batch.faces.shape == (8, 5, 1, 16, 16)
-    assert batch.targets.shape == batch.elapsed.shape == (8, 5)
+    assert batch.targets.shape[:2] == batch.elapsed.shape == (8, 5)
     assert torch.equal(next(clips.epoch(0)).faces, batch.faces)
     assert not torch.equal(next(clips.epoch(1)).faces, batch.faces)
 
@@ -93,3 +97,32 @@ def test_the_clips_that_an_epoch_is_judged_by_are_always_the_same(side):
 
     assert len(made[0].frames) == min(len(side), 400)
     assert torch.equal(made[0].frames, made[1].frames)
+
+
+def voted(*votes):
+    """Toon faces with these FER+ votes on the first ones."""
+    dataset = make_toon(characters=3, per_emotion=1, face_px=16)
+    samples = [
+        replace(sample, votes=tuple(cast))
+        for sample, cast in zip(dataset.samples, votes, strict=False)
+    ]
+    return replace(dataset, samples=(*samples, *dataset.samples[len(samples) :]))
+
+
+def test_votes_are_their_share_of_the_target_and_faces_without_keep_their_label():
+    happy_and_sad = (0, 6, 0, 4, 0, 0, 0, 0, 0, 0)
+    no_face = (0, 0, 0, 0, 0, 0, 0, 0, 0, 10)
+    dataset = voted(happy_and_sad, no_face)
+    soft = batches.soft_targets(dataset, np.arange(3), 0.5)
+    label = torch.eye(7)[dataset.targets[:3]]
+    expected = 0.5 * label[0]
+    expected[EMOTIONS.index("happy")] += 0.3
+    expected[EMOTIONS.index("sad")] += 0.2
+    assert torch.allclose(soft[0], expected)
+    assert torch.equal(soft[1:], label[1:])
+    assert torch.equal(batches.soft_targets(dataset, np.arange(3), 0.0), label)
+
+
+def test_votes_that_nobody_cast_are_an_error():
+    with pytest.raises(TrainingError, match=r"FER\+ votes with the training faces.*data\.votes=0"):
+        batches.soft_targets(voted(), np.arange(3), 0.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -39,11 +40,14 @@ class ClipOptions:
         detector: as `Analyzer` takes it.
         detect_side: px; None chooses by the clip's size.
         min_score: 0-1.
+        sets, abstain: as `Analyzer` takes them.
         threads: for the networks; None takes all.
         as_json: print one line per frame.
         table: what table to write, and where.
         annotate: where the annotated clip goes.
         plot: where the picture of the emotions over time goes.
+        explain: the folder that explanations go into.
+        explain_at: when, seconds, ascending.
         force: replace files.
     """
 
@@ -51,11 +55,15 @@ class ClipOptions:
     detector: Literal["centerface", "none"] = "centerface"
     detect_side: int | None = None
     min_score: float = 0.0
+    sets: float | None = None
+    abstain: float | None = None
     threads: int | None = None
     as_json: bool = False
     table: tuple[Form, Path] | None = None
     annotate: Path | None = None
     plot: Path | None = None
+    explain: Path | None = None
+    explain_at: tuple[float, ...] = ()
     force: bool = False
 
 
@@ -102,6 +110,7 @@ def read_one_clip(source: str, options: ClipOptions) -> None:
             outputs.finish()
         if clip.damage:
             _say(f"Error: {source}: {clip.damage}; what was read before is kept")
+        if clip.damage or outputs.unexplained:
             sys.exit(1)
 
 
@@ -133,6 +142,11 @@ def _check_targets(options: ClipOptions) -> None:
             check_targets([options.plot], options.force)
     except InputError as error:
         raise click.UsageError(str(error)) from error
+    if (options.explain is None) != (not options.explain_at):
+        raise click.UsageError(
+            "expected --explain DIR and --explain-at S,S,... together for a clip, got one of them: "
+            "every face of every frame would be too many. Name folder and times."
+        )
     if options.plot is not None and options.plot.suffix.lower() != ".png":
         raise click.UsageError(f"expected --plot to end in .png, got {options.plot.name!r}.")
 
@@ -147,6 +161,8 @@ def _follower(clip: Clip, options: ClipOptions) -> Follower:
         detector=options.detector,
         detect_side=options.detect_side or clip_detect_side(clip.size_wh),
         min_score=options.min_score,
+        sets=options.sets,
+        abstain=options.abstain,
         threads=options.threads,
     )
     return Follower(analyzer, source=clip.source)
@@ -161,7 +177,9 @@ class _Outputs:
         from facetell.draw import ClipDrawing
         from facetell.report.timeline import Timeline
 
-        self.clip, self.options = clip, options
+        self.clip, self.options, self.follower = clip, options, follower
+        self.explain_at = list(options.explain_at)
+        self.unexplained = 0
         self.timeline = Timeline(follower.analyzer.contract.labels)
         self.table = _open_table(follower, options, stack)
         self.annotated = _open_annotated(clip, options, stack)
@@ -182,12 +200,38 @@ class _Outputs:
             self.table.add(reading, last=False)
         if self.annotated is not None:
             self.annotated.add(self.drawing.draw(image, reading), reading.time_s or 0.0)
+        if self.explain_at and (reading.time_s or 0.0) >= self.explain_at[0]:
+            self._explain(image, reading)
         self._progress.step(reading.time_s or 0.0)
+
+    def _explain(self, image: NDArray[np.uint8], reading: Reading) -> None:
+        """The first frame shown at or after a time asked for stands for it."""
+        from facetell.errors import FacetellError
+        from facetell.report.explained import write_explanations
+
+        time_s = reading.time_s or 0.0
+        while self.explain_at and self.explain_at[0] <= time_s:
+            self.explain_at.pop(0)
+        assert self.options.explain is not None
+        name = re.sub(r"[^\w.-]+", "_", Path(self.clip.source).name)
+        target = self.options.explain / f"{name}.{time_s:.2f}s"
+        try:
+            for path in write_explanations(
+                self.follower.analyzer, image, reading, target, force=self.options.force
+            ):
+                _say(f"wrote {path}")
+        except (FacetellError, OSError) as error:
+            self.unexplained += 1
+            _say(f"Error: {target} was not explained: {error}")
+        if not reading.faces:
+            _say(f"no face at {time_s:.2f} s, so no explanation")
 
     def finish(self) -> None:
         from facetell.report.timeline import write_timeline
 
         self._progress.end()
+        for time_s in self.explain_at:
+            _say(f"no explanation at {time_s:g} s: the clip ended before")
         self.timeline.finish()
         if not self.options.as_json:
             click.echo(_summary(self.clip.source, self.size_wh, self.timeline), nl=False)

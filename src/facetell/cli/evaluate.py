@@ -35,6 +35,7 @@ _WITH_CLIPS = {"model", "clips", "side", "against", "flip", "seed", "threads", "
     epilog="""\b
 Example:
   facetell evaluate compact --clips RAVDESS/
+  facetell evaluate compact --data faces.csv --groups camera
   facetell evaluate compact --data fer2013.csv --robustness --robustness-faces 500
   facetell evaluate compact --data fer2013.csv --report report.html
 """
@@ -63,9 +64,22 @@ Example:
     "validation where there are no test faces; all clips where they have no sides]",
 )
 @click.option(
-    "--groups",
+    "--together",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="CSV with id and group, kept together in place of subjects and near-copies.",
+    help="CSV with id and group, kept on one side in place of subjects and near-copies.",
+)
+@click.option(
+    "--groups",
+    metavar="COLUMN|FILE.csv:COLUMN",
+    help="Every number by the values of a column of the data's own table, or of a CSV of yours "
+    "with a column id; differences are tested.",
+)
+@click.option(
+    "--min-group",
+    type=click.IntRange(min=2),
+    default=50,
+    show_default=True,
+    help="Groups of fewer faces are listed, not tested.",
 )
 @click.option(
     "--against",
@@ -98,7 +112,9 @@ def evaluate(
     protocol: Any,
     fold: int,
     side: Any,
-    groups: Path | None,
+    together: Path | None,
+    groups: str | None,
+    min_group: int,
     against: str | None,
     flip: bool | None,
     seed: int,
@@ -136,21 +152,24 @@ def evaluate(
 
     from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
+    from facetell.datasets.columns import read_column
     from facetell.datasets.groups import read_groups
     from facetell.datasets.splits import split
     from facetell.evaluate.compare import compare
     from facetell.evaluate.evaluation import Evaluation
     from facetell.evaluate.judged import judge, write_predictions
     from facetell.evaluate.robustness_table import as_text, write_robustness
-    from facetell.evaluate.table import as_table
+    from facetell.evaluate.slices import slices_of
+    from facetell.evaluate.table import as_groups_table, as_table
     from facetell.report.html import write_report
 
     check_targets([path for path in (report, predictions, robustness_out) if path], force)
     errors_of = find_reference(reference, open_model=lambda name: _load(name, flip, threads))
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
-    together = read_groups(dataset, groups) if groups else None
-    parts = split(dataset, protocol, seed=seed, fold=fold, groups=together, progress=show_search)
+    kept = read_groups(dataset, together) if together else None
+    named = read_column(dataset, groups, source=data) if groups else None
+    parts = split(dataset, protocol, seed=seed, fold=fold, groups=kept, progress=show_search)
     answers = [
         judge(
             predictor, parts.dataset, parts, side=side, progress=_progress(predictor.contract.name)
@@ -159,6 +178,12 @@ def evaluate(
     ]
     evaluations = [Evaluation.of(judged, seed=seed) for judged in answers]
     comparison = compare(*answers, seed=seed) if against is not None else None
+    slices = None
+    if groups and named is not None:
+        _check_same_samples(len(named), len(parts.dataset), protocol)
+        slices = slices_of(
+            answers[0], named, groups.rpartition(":")[2], fewest=min_group, seed=seed
+        )
     worse = (
         measure(predictors[0], answers[0], faces=robustness_faces, seed=seed, reference=errors_of)
         if robustness
@@ -168,6 +193,8 @@ def evaluate(
         found = {**evaluations[0].to_dict(), "against": None, "comparison": None}
         if comparison:
             found |= {"against": evaluations[1].to_dict(), "comparison": comparison.to_dict()}
+        if slices:
+            found["groups"] = slices.to_dict()
         if worse:
             found |= {"robustness": worse.to_dict()}
         click.echo(json.dumps(found, allow_nan=False))
@@ -177,7 +204,14 @@ def evaluate(
             click.echo(f"\n{as_text(worse)}")
         if comparison:
             click.echo(f"\n{comparison.sentence()}")
-    for note in (*evaluations[0].notes, *(worse.notes if worse else ())):
+        if slices:
+            click.echo(f"\n{as_groups_table(slices)}")
+    said = (
+        *evaluations[0].notes,
+        *(slices.notes if slices else ()),
+        *(worse.notes if worse else ()),
+    )
+    for note in said:
         click.echo(f"Note: {note}", err=True)
     if report:
         shown = answers[0] if faces else None
@@ -186,6 +220,7 @@ def evaluate(
             report,
             judged=shown,
             comparison=comparison,
+            slices=slices,
             robustness=worse,
             overwrite=force,
         )
@@ -196,6 +231,14 @@ def evaluate(
     if worse and robustness_out:
         write_robustness(worse, robustness_out, overwrite=force)
         click.echo(f"Robustness: {robustness_out}", err=True)
+
+
+def _check_same_samples(values: int, samples: int, protocol: str) -> None:
+    """The leaky protocol multiplies samples, and then a column's values are of others."""
+    if values != samples:
+        raise click.UsageError(
+            f"--groups does not go with --protocol {protocol}, which copies faces. Choose another."
+        )
 
 
 def _check_only_clips(context: click.Context) -> None:

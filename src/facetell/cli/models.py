@@ -73,7 +73,7 @@ def show_model(name: str, as_json: bool) -> None:
         return
     click.echo(f"{about['path']}  {about['file_bytes']:,} bytes\n")
     for key, value in about["contract"].items():
-        click.echo(f"{key:<14}  {_shown(value)}")
+        click.echo(f"{key:<14}  {_certainty(value) if key == 'certainty' else _shown(value)}")
     if about["card"]:
         click.echo(f"\n{about['card'].rstrip()}")
 
@@ -92,6 +92,16 @@ def _about(path: Path) -> dict[str, Any]:
         "contract": asdict(contract),
         "card": card.read_text("utf-8") if card.is_file() else "",
     }
+
+
+def _certainty(value: dict[str, Any] | None) -> str:
+    """In one line; --json has the numbers."""
+    if value is None:
+        return "not calibrated for sets and abstention"
+    return (
+        f"sets from {value['levels'][0]:.0%} to {value['levels'][-1]:.0%}, answers for "
+        f"{value['shares'][0]:.0%} to {value['shares'][-1]:.0%} of faces; {value['data']}"
+    )
 
 
 def _shown(value: Any) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["check_targets", "label_order_option"]
+__all__ = ["abstain_option", "check_targets", "label_order_option", "sets_option"]
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
@@ -18,6 +18,24 @@ label_order_option = click.option(
     metavar="A,B,...",
     callback=_names,
     help="Names of the data's label numbers 0, 1, 2, ..., for data that has only numbers.",
+)
+
+
+sets_option = click.option(
+    "--sets",
+    metavar="LEVEL",
+    type=click.FloatRange(0.5, 0.99),
+    help="Add the set of labels that a face may have; it holds the right one for this share of "
+    "faces, 0.5 to 0.99.",
+)
+abstain_option = click.option(
+    "--abstain",
+    metavar="[SHARE]",
+    type=click.FloatRange(0.1, 1),
+    is_flag=False,
+    flag_value=0.7,
+    help="Say whether the model is sure of a face; it is of about this share of faces. "
+    "Without a number: 0.7.",
 )
 
 

@@ -28,9 +28,9 @@ class Progress:
         self._start = time.monotonic()
         self._last = 0.0  # when the line was written, 0 for never
 
-    def step(self) -> None:
-        """One more piece is done."""
-        self.done += 1
+    def step(self, pieces: int = 1) -> None:
+        """One more piece is done, or several."""
+        self.done += pieces
         if self._shown and time.monotonic() - self._last > _EVERY_S:
             self._write()
 

@@ -8,20 +8,45 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
+from facetell.cli.options import abstain_option, sets_option
 from facetell.cli.progress import Progress
 
 if TYPE_CHECKING:
-    from facetell.results import Reading
+    from facetell.results import Face, Reading
     from facetell.rows import Form, RowWriter
     from facetell.runtime.collection import Reader, Settings
 
 __all__ = ["read"]
 
 _FEW = 4  # up to so many photos need no progress line
+
+
+class _Targets(NamedTuple):
+    """Where the copies and the explanations of each photo go; empty where none are asked for."""
+
+    copies: list[Path]
+    reasons: list[Path]
+
+    def since(self, index: int) -> list[Path]:
+        """What would be lost of the photos from that one on, as far as can be told before."""
+        from facetell.report.explained import explanation_paths
+
+        first_faces = [explanation_paths(target, 1)[0] for target in self.reasons[index:]]
+        return self.copies[index:] + first_faces
+
+
+def _times(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...]:
+    try:
+        times = tuple(float(part) for part in value.split(",")) if value else ()
+    except ValueError:
+        times = (-1.0,)
+    if any(not 0 <= time < float("inf") for time in times):
+        raise click.BadParameter(f"expected seconds such as 1.5,3, got {value!r}.")
+    return tuple(sorted(times))
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -38,6 +63,19 @@ _FEW = 4  # up to so many photos need no progress line
     help="Write annotated copies: into the folder OUT, or of a clip as OUT (.mp4, .webm, ...).",
 )
 @click.option("--plot", metavar="OUT", type=Path, help="Draw a clip's emotions over time (.png).")
+@click.option(
+    "--explain",
+    metavar="DIR",
+    type=Path,
+    help="Write for each face a picture (.png) and numbers (.json) of what the model straightened, "
+    "weighed and depended on: about 300 runs of the model a face.",
+)
+@click.option(
+    "--explain-at",
+    metavar="S,S,...",
+    callback=_times,
+    help="Times in a clip at which --explain writes, seconds.",
+)
 @click.option(
     "--detector",
     type=click.Choice(["centerface", "none"]),
@@ -60,6 +98,8 @@ _FEW = 4  # up to so many photos need no progress line
     show_default=True,
     help="Leave out faces whose highest score is lower.",
 )
+@sets_option
+@abstain_option
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Default: all processors.")
 @click.option(
     "--engine",
@@ -68,7 +108,7 @@ _FEW = 4  # up to so many photos need no progress line
     show_default=True,
     help="ray: read on a Ray cluster, for collections beyond one machine.",
 )
-@click.option("--force", is_flag=True, help="Replace files that --annotate or a table would.")
+@click.option("--force", is_flag=True, help="Replace files that would be written.")
 def read(
     photos: tuple[Path, ...],
     model: str,
@@ -78,9 +118,13 @@ def read(
     jsonl: Path | None,
     annotate: Path | None,
     plot: Path | None,
+    explain: Path | None,
+    explain_at: tuple[float, ...],
     detector: Literal["centerface", "none"],
     detect_side: int | None,
     min_score: float,
+    sets: float | None,
+    abstain: float | None,
     threads: int | None,
     engine: Literal["local", "ray"],
     force: bool,
@@ -99,12 +143,18 @@ def read(
     the table says who was seen when. camera:0 and the address of a stream (rtsp, http, ...) are
     read live, until Ctrl-C; an address is opened only because you typed it.
 
+    --sets 0.9 adds the labels that a face may have: sets that hold the right one for nine faces
+    in ten, as long as the faces are like those that the model was calibrated on. --abstain marks
+    faces of which the model is not sure.
+
     \b
     Examples:
       facetell read photo.jpg
       facetell read --json holiday/ > faces.jsonl
       facetell read --csv faces.csv holiday/
       facetell read --annotate out/ photo.jpg
+      facetell read --explain why/ photo.jpg
+      facetell read photo.jpg --sets 0.9 --abstain
       facetell read clip.mp4 --annotate faces.mp4 --plot emotions.png
       facetell read camera:0 --json
     """
@@ -124,32 +174,44 @@ def read(
                 detector=detector,
                 detect_side=detect_side,
                 min_score=min_score,
+                sets=sets,
+                abstain=abstain,
                 threads=threads,
                 as_json=as_json,
                 table=table,
                 annotate=annotate,
                 plot=plot,
+                explain=explain,
+                explain_at=explain_at,
                 force=force,
             ),
         )
         return
     if plot is not None:
         raise click.UsageError("--plot draws a clip over time; these are photos.")
+    if explain_at:
+        raise click.UsageError("--explain-at names times in a clip; these are photos.")
+    if explain is not None and engine != "local":
+        raise click.UsageError(f"--explain works here, not on --engine {engine}. Leave one out.")
     files = list(find_images(photos))
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
-    targets = _targets(photos, files, annotate)
+    copies = _targets(photos, files, annotate, ".faces.jpg")
+    reasons = _targets(photos, files, explain, "")
     settings = Settings(
         model=_model_path(model),
         detector=detector,
         detect_side=detect_side or 1280,
         min_score=min_score,
         threads=threads,
+        sets=sets,
+        abstain=abstain,
     )
     reader = make_reader(settings, engine=engine)
     _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {reader.contract.name}, "
          f"detector {detector}")  # fmt: skip
     with _opened(table, reader, files, settings, force) as out:
+        targets = _Targets(copies, reasons)
         failed = _read_all(reader, files, targets, out, as_json=as_json, force=force)
         if out is not None:
             _say(f"wrote {out.finish()}")
@@ -204,16 +266,16 @@ def _opened(
 def _read_all(
     reader: Reader,
     files: list[Path],
-    targets: list[Path],
+    targets: _Targets,
     out: RowWriter | None,
     *,
     as_json: bool,
     force: bool,
 ) -> int:
-    """Read, show or write, annotate; how many failed, those of an earlier call included."""
+    """Read, show or write, annotate, explain; how many failed, those of earlier calls included."""
     done, failed = (out.done, out.failed) if out else (0, 0)
     again = out is not None and out.resumed  # a kill may have come between a copy and its row
-    _refuse_taken(targets[done + again :], force)
+    _refuse_taken(targets.since(done + again), force)
     # Where the readings go to the same screen, they are the progress.
     shown = len(files) > _FEW and (out is not None or not sys.stdout.isatty())
     with Progress(len(files), done=done, shown=shown) as progress:
@@ -222,10 +284,13 @@ def _read_all(
                 _print(reading, as_json)
             if reading.error:
                 progress.say(f"Error: {reading.error}")
-            failed += bool(reading.error)
-            if targets:
-                mine = force or (again and index == done)
-                failed += not _annotate(reading, targets[index], progress.say, mine)
+            mine = force or (again and index == done)
+            written = reading.error is None
+            if targets.copies:
+                written &= _annotate(reading, targets.copies[index], progress.say, mine)
+            if targets.reasons:
+                written &= _explain(reader, reading, targets.reasons[index], progress.say, mine)
+            failed += not written
             if out is not None:
                 out.add(reading)
             progress.step()
@@ -246,8 +311,10 @@ def _model_path(model: str) -> Path:
         raise click.BadParameter(str(error), param_hint="--model") from error
 
 
-def _targets(photos: tuple[Path, ...], files: list[Path], folder: Path | None) -> list[Path]:
-    """Where each annotated copy goes: below DIR as the photo lies below the folder named."""
+def _targets(
+    photos: tuple[Path, ...], files: list[Path], folder: Path | None, ending: str
+) -> list[Path]:
+    """What goes where for each photo: below DIR as the photo lies below the folder named."""
     if folder is None:
         return []
     roots = [photo for photo in photos if photo.is_dir()]
@@ -255,7 +322,7 @@ def _targets(photos: tuple[Path, ...], files: list[Path], folder: Path | None) -
     for file in files:
         root = next((root for root in roots if file.is_relative_to(root)), file.parent)
         relative = file.relative_to(root)
-        targets.append(folder / relative.with_name(f"{relative.name}.faces.jpg"))
+        targets.append(folder / relative.with_name(f"{relative.name}{ending}"))
     twice = next((path for path, count in Counter(targets).items() if count > 1), None)
     if twice:
         raise click.UsageError(f"two photos would both be written to {twice}; read them apart.")
@@ -284,6 +351,29 @@ def _annotate(reading: Reading, target: Path, say: Callable[[str], None], force:
     return True
 
 
+def _explain(
+    reader: Reader, reading: Reading, target: Path, say: Callable[[str], None], force: bool
+) -> bool:
+    """Whether every face's explanation was written; what cannot be read has none."""
+    from facetell.errors import FacetellError
+    from facetell.images import read_image
+    from facetell.report.explained import write_explanations
+    from facetell.runtime.analyzer import Analyzer
+
+    if reading.error:
+        return True
+    assert isinstance(reader, Analyzer)  # other engines were refused
+    try:
+        for path in write_explanations(
+            reader, read_image(reading.source), reading, target, force=force
+        ):
+            say(f"wrote {path}")
+    except (FacetellError, OSError) as error:
+        say(f"Error: {target} was not explained: {error}")
+        return False
+    return True
+
+
 def _print(reading: Reading, as_json: bool) -> None:
     from facetell.rows import readable
 
@@ -305,5 +395,14 @@ def _table(reading: Reading) -> str:
         x1, y1, x2, y2 = (round(value) for value in face.box_xyxy)
         box = f"{x1},{y1} to {x2},{y2}"
         score = face.scores[face.label]
-        rows.append(f"{number:>6}  {box:<23}  {face.label:<10}  {score:>5.2f}  {face.margin:>6.2f}")
+        row = f"{number:>6}  {box:<23}  {face.label:<10}  {score:>5.2f}  {face.margin:>6.2f}"
+        rows.append("  ".join([row, *_remarks(face)]))
     return "\n".join(rows) + "\n"
+
+
+def _remarks(face: Face) -> list[str]:
+    """What was asked for beside the label, and what to beware of."""
+    remarks = [] if face.set is None else [" or ".join(face.set)]
+    if face.sure is not None:
+        remarks.append("sure" if face.sure else "not sure")
+    return remarks + [f"({', '.join(face.warnings)})"] * bool(face.warnings)

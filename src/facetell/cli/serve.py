@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from facetell.cli.options import abstain_option, sets_option
+
 if TYPE_CHECKING:
     from facetell.runtime.analyzer import Analyzer
     from facetell.server.settings import Settings
@@ -37,6 +39,8 @@ KEY_VARIABLE = "FACETELL_API_KEY"
     "--detect-side", metavar="PX", type=click.IntRange(64, 8192), default=1280,
     show_default=True, help="Longer side at which images are searched for faces.",
 )  # fmt: skip
+@sets_option
+@abstain_option
 @click.option("--threads", metavar="N", type=click.IntRange(1), help="Default: all processors.")
 @click.option(
     "--workers", metavar="N", type=click.IntRange(1), default=2, show_default=True,
@@ -92,6 +96,8 @@ def serve(
     port: int,
     detector: Literal["centerface", "none"],
     detect_side: int,
+    sets: float | None,
+    abstain: float | None,
     threads: int | None,
     static: Path | None,
     force: bool,
@@ -122,7 +128,14 @@ def serve(
         require(module, extra="serve", purpose="serving")
     settings = _settings(host, **limits)
     path = _model_path(model)
-    analyzer = Analyzer(path, detector=detector, detect_side=detect_side, threads=threads)
+    analyzer = Analyzer(
+        path,
+        detector=detector,
+        detect_side=detect_side,
+        threads=threads,
+        sets=sets,
+        abstain=abstain,
+    )
     _run(analyzer, settings, path, host, port)
 
 

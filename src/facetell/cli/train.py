@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from facetell.cli.options import label_order_option
 
 if TYPE_CHECKING:
+    from facetell.contract import Contract
     from facetell.train.loop import Progress
 
-__all__ = ["refit", "show_training", "train"]
+__all__ = ["join", "refit", "show_training", "train"]
 
 
 @click.command()
@@ -27,19 +29,31 @@ __all__ = ["refit", "show_training", "train"]
 @click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Finished run whose network stays as it is under the recipe's LSTM over "
               "frames.")  # fmt: skip
-@click.option("--groups", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Folder of labelled clips (RAVDESS, CREMA-D, AFEW, or one folder per emotion) "
+              "for the LSTM over frames.")  # fmt: skip
+@click.option("--teacher", "teachers", multiple=True, metavar="RUN",
+              type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="Finished run that teaches this one (train.distil). Repeatable.")  # fmt: skip
+@click.option("--together", "--groups", "groups", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Continue this interrupted run; takes no recipe.")  # fmt: skip
+@click.option("--seeds", default=1, show_default=True, type=click.IntRange(min=1),
+              help="Train with so many seeds, in folders seed-0, seed-1, ... of --out; called "
+              "again, it goes on.")  # fmt: skip
+@click.option("--join", is_flag=True,
+              help="Join the seeds' networks, five at most, in the folder `ensemble`.")  # fmt: skip
 @click.option("--accelerator", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]))  # fmt: skip
 @click.option("--devices", default=1, show_default=True, help="Processes or GPUs.")
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], start: Path | None, groups: Path | None, resume: Path | None,
-    accelerator: str, devices: int, threads: int | None,
+    overrides: tuple[str, ...], start: Path | None, clips: Path | None,
+    teachers: tuple[Path, ...], groups: Path | None, resume: Path | None,
+    seeds: int, join: bool, accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
 
@@ -51,25 +65,35 @@ def train(
       facetell train quick --data toon
       facetell train compact --data fer2013.csv --out runs/compact
       facetell train --resume runs/compact
-      facetell train frames --data fer2013.csv --start runs/compact
+      facetell train compact --data fer2013.csv --out runs/five --seeds 5 --join
+      facetell train frames --data fer2013.csv --start runs/compact --clips RAVDESS/
     """
     from facetell.errors import require
 
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
     from facetell.datasets import open_dataset
+    from facetell.datasets.clipfolders import open_clips
     from facetell.datasets.groups import read_groups
     from facetell.recipe import load_recipe
+    from facetell.train.ensemble import MOST, join_runs
     from facetell.train.loop import resumed_recipe
     from facetell.train.loop import train as run
+    from facetell.train.seeds import train_seeds
 
+    if join and not 2 <= seeds <= MOST:
+        raise click.UsageError(f"--join takes --seeds 2 to {MOST}, got {seeds}.")
     if resume is not None:
-        if recipe or overrides or out or start or groups:
+        if seeds > 1:
+            raise click.UsageError("--resume takes one run; give --seeds with the same --out.")
+        if recipe or overrides or out or start or teachers or groups:
             raise click.UsageError(
-                "--resume takes no recipe, --set, --start, --groups or --out: the run has them."
+                "--resume takes no recipe, --set, --start, --teacher, --together or --out: the "
+                "run has them."
             )
-        chosen, recorded = resumed_recipe(resume)
+        chosen, recorded, filmed = resumed_recipe(resume)
         source, folder = source or recorded, resume
+        clips = clips or (Path(filmed) if filmed else None)
     else:
         if not recipe or not source:
             raise click.UsageError("give a RECIPE and --data PATH (or --resume RUN).")
@@ -80,20 +104,79 @@ def train(
     click.echo(f"recipe {chosen.name}: {chosen.purpose}", err=True)
     click.echo(f"reading {source}", err=True)
     dataset = open_dataset(source, label_order=label_order)
-    predictor = run(
-        chosen, dataset, folder, resume=resume is not None, start=start,
-        groups=read_groups(dataset, groups) if groups else None,
-        accelerator=accelerator, devices=devices, progress=show_training(),
-    )  # fmt: skip
-    results = predictor.contract.results
-    click.echo(
-        f"validation accuracy {100 * results['accuracy']:.2f}, balanced "
-        f"{100 * results['balanced_accuracy']:.2f} (n = {results['faces']:,}, "
-        f"{predictor.contract.protocol})"
-    )
+    options: dict[str, Any] = {
+        "start": start,
+        "clips": open_clips(clips) if clips else None,
+        "teachers": teachers,
+        "groups": read_groups(dataset, groups) if groups else None,
+        "accelerator": accelerator,
+        "devices": devices,
+        "progress": show_training(),
+    }
+    if seeds > 1:
+        runs = dict(train_seeds(chosen, dataset, folder, seeds=seeds, **options))
+        _show_seeds([predictor.contract for predictor in runs.values()])
+        if not join:
+            return
+        source, folder = str(source), folder / "ensemble"
+        predictor = join_runs(list(runs), folder, name=f"{chosen.name}-ensemble", dataset=dataset)
+    else:
+        predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
+    click.echo(_result(predictor.contract))
     click.echo(
         f"next: facetell evaluate {folder} --data {source}; facetell export {folder}", err=True
     )
+
+
+def _result(contract: Contract) -> str:
+    results = contract.results
+    return (
+        f"validation accuracy {100 * results['accuracy']:.2f}, balanced "
+        f"{100 * results['balanced_accuracy']:.2f} (n = {results['faces']:,}, {contract.protocol})"
+    )
+
+
+def _show_seeds(contracts: list[Contract]) -> None:
+    """Each measure over the seeds: mean and standard deviation."""
+    for name in ("accuracy", "balanced_accuracy"):
+        found = [100 * contract.results[name] for contract in contracts]
+        each = ", ".join(f"{value:.2f}" for value in found)
+        words = name.replace("_", " ")
+        click.echo(
+            f"validation {words} over {len(found)} seeds: {statistics.mean(found):.2f}, standard "
+            f"deviation {statistics.stdev(found):.2f} ({each})"
+        )
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...",
+                type=click.Path(path_type=Path, exists=True, file_okay=False))  # fmt: skip
+@click.option("--data", "source", help="Dataset [the one the first run was trained on].")
+@label_order_option
+@click.option("--name", default="ensemble", show_default=True, help="What the model is called.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="New run folder.")
+def join(
+    runs: tuple[Path, ...], source: str | None, label_order: list[str] | None, name: str, out: Path
+) -> None:
+    """Join two to five finished RUNs into one model that decides by their mean.
+
+    The networks must be trained on the same data under the same protocol. The result is
+    evaluated and exported, as one ONNX file, like any other run.
+
+    \b
+    Example:
+      facetell join runs/strong runs/compact --out runs/both
+    """
+    from facetell.errors import require
+
+    require("torch", extra="train", purpose="joining runs")
+    from facetell.train.ensemble import join_runs
+
+    predictor = join_runs(
+        runs, out, name=name, source=source, label_order=label_order,
+        say=lambda text: click.echo(text, err=True),
+    )  # fmt: skip
+    click.echo(_result(predictor.contract))
 
 
 @click.command()
@@ -168,5 +251,6 @@ def show_training() -> Progress:
         )
 
     return Progress(
-        step=step, epoch=row, say=lambda text: click.echo(text, err=True), search=show_search
-    )
+        step=step, epoch=row, say=lambda text: click.echo(text, err=True), search=show_search,
+        cut=lambda done, clips: show_search("cutting faces out of clips", done / clips),
+    )  # fmt: skip

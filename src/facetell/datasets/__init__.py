@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facetell.datasets.form import Form
 from facetell.datasets.sample import Dataset, Sample, Side
+from facetell.labels import EMOTIONS
 
 __all__ = ["Dataset", "Sample", "Side", "open_dataset"]
 
@@ -22,7 +23,8 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
             `emotic:broad:PATH`; a folder with one folder of images per class, also
             below train/, val/ and test/; or the word `toon`
             (`toon:characters=80,per_emotion=4`) for drawn faces. `ferplus:` before the path of
-            FER2013 with its FER+ votes gives the labels of their majority.
+            FER2013 with its FER+ votes gives the labels of their majority, `ferplus8:` the same
+            with contempt.
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 
     Raises:
@@ -40,11 +42,12 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
         from facetell.datasets.toon import toon_from_text
 
         return toon_from_text(str(path))
-    if str(path).startswith("ferplus:") and not place.exists():
-        from facetell.datasets.ferplus import with_majority_labels
+    if str(path).startswith(("ferplus:", "ferplus8:")) and not place.exists():
+        from facetell.datasets.ferplus import EIGHT, with_majority_labels
 
-        voted = open_dataset(str(path).removeprefix("ferplus:"), label_order=label_order)
-        return with_majority_labels(voted)
+        kind, _, below = str(path).partition(":")
+        voted = open_dataset(below, label_order=label_order)
+        return with_majority_labels(voted, names=EIGHT if kind == "ferplus8" else EMOTIONS)
     if str(path).startswith("emotic:") and not place.exists():
         from facetell.datasets.emotic import emotic_from_text
 

@@ -20,7 +20,7 @@ from facetell.datasets.candidates import LOW_PX, find_candidates, is_flat
 from facetell.errors import InputError
 from facetell.files import cache_folder, write_atomically
 
-__all__ = ["NearCopies", "cached_near_copies", "near_copies", "union"]
+__all__ = ["NearCopies", "cached_near_copies", "known_near_copies", "near_copies", "union"]
 
 Progress = Callable[[str, float], None]
 
@@ -162,6 +162,11 @@ def cached_near_copies(faces: NDArray[np.uint8], progress: Progress | None = Non
     found = near_copies(faces, progress)
     _save(path, found)
     return found
+
+
+def known_near_copies(faces: NDArray[np.uint8]) -> NearCopies | None:
+    """What `cached_near_copies` remembers of these faces; None where it has not searched them."""
+    return _load(cache_folder() / f"near-copies-{_digest(faces)}.npz")
 
 
 def _digest(faces: NDArray[np.uint8]) -> str:

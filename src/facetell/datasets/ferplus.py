@@ -29,7 +29,8 @@ from facetell.errors import DataError, InputError
 from facetell.labels import EMOTIONS, FERPLUS, canonical
 
 __all__ = [
-    "FORM", "majority_labels", "read_ferplus", "read_voted", "soft_labels", "with_majority_labels",
+    "EIGHT", "FORM", "majority_labels", "read_ferplus", "read_voted", "soft_labels",
+    "with_majority_labels",
 ]  # fmt: skip
 
 LICENCE = f"{fer2013.LICENCE} FER+ votes: MIT licence."
@@ -39,6 +40,8 @@ WHERE = (
 )
 
 VOTES_FILE = "fer2013new.csv"
+#: The labels of the FER+ authors, in our order: the seven emotions and contempt.
+EIGHT = (*EMOTIONS, "contempt")
 _FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 #: The emotions are the columns before this one; "not a face" comes after it.
 _UNKNOWN = FERPLUS.index("unknown")
@@ -97,10 +100,14 @@ def soft_labels(
     return soft
 
 
-def with_majority_labels(dataset: Dataset) -> Dataset:
-    """The faces whose votes have a majority for one of EMOTIONS, with that label.
+def with_majority_labels(dataset: Dataset, *, names: Sequence[str] = EMOTIONS) -> Dataset:
+    """The faces whose votes have a majority for one of the labels, with that label.
 
     The others are counted in a note: no face, no majority, contempt, no votes.
+
+    Args:
+        dataset: with votes.
+        names: the labels: EMOTIONS, or EIGHT with contempt.
 
     Raises:
         DataError: no sample has votes.
@@ -115,12 +122,14 @@ def with_majority_labels(dataset: Dataset) -> Dataset:
         )
     chosen = np.flatnonzero(voted)
     kinds = majority_labels([dataset.samples[i].votes for i in chosen])
-    labels = _places(EMOTIONS)[kinds]
+    labels = _places(names)[kinds]
     part = dataset.take(chosen[labels >= 0])
-    source = dataset.source if dataset.name == "ferplus" else f"ferplus:{dataset.source}"
+    name = "ferplus" if len(names) == len(EMOTIONS) else "ferplus8"
+    source = dataset.source if dataset.name == name else f"{name}:{dataset.source}"
     return replace(
         part,
-        name="ferplus",
+        name=name,
+        labels=tuple(names),
         samples=tuple(
             replace(sample, label=int(label))
             for sample, label in zip(part.samples, labels[labels >= 0], strict=True)
@@ -330,7 +339,7 @@ FORM = Form(
     name="ferplus",
     holds=f"{VOTES_FILE} beside fer2013.csv or icml_face_data.csv: FER2013 and its votes; "
     "FER2013Train/label.csv with images: majority labels; ferplus:PATH: majority labels for any "
-    "data with votes",
+    "data with votes; ferplus8:PATH: the same with contempt",
     where=WHERE,
     recognise=lambda path: _has_votes_beside(path) or bool(_split_folders(path)),
     read=_read,

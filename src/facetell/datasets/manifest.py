@@ -20,7 +20,7 @@ from facetell.datasets.labelling import are_numbers, named_labels, numbered_labe
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, require
 
-__all__ = ["FORM", "read_manifest"]
+__all__ = ["FORM", "file_column", "read_manifest", "read_rows"]
 
 _FILES = ("path", "image", "file", "filename")
 _LABELS = ("label", "emotion", "expression", "class")
@@ -76,7 +76,7 @@ def read_manifest(path: Path, *, label_order: Sequence[str] | None = None) -> Da
         DataError: label numbers without names, boxes that cannot be told, or no usable face.
     """
     rows = _Rows()
-    names, table = _table(path)
+    names, table = read_rows(path)
     columns = _columns(names, path)
     for number, row in enumerate(table, 1):
         _append(rows, number, row, columns)
@@ -92,8 +92,8 @@ def read_manifest(path: Path, *, label_order: Sequence[str] | None = None) -> Da
     )
 
 
-def _table(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
-    """The names of the columns, and the rows as text by name."""
+def read_rows(path: Path) -> tuple[list[str], Iterator[dict[str, str]]]:
+    """The names of a table's columns, less case and spaces, and its rows as text by name."""
     return _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
 
 
@@ -147,11 +147,16 @@ def _spelled(names: Sequence[str]) -> list[str]:
     return [name.strip().lower() for name in names]
 
 
+def file_column(names: Sequence[str]) -> str | None:
+    """Which of the columns names the files, or None."""
+    return next((name for name in _FILES if name in names), None)
+
+
 def _columns(names: Sequence[str], path: Path) -> _Columns:
     def first(wanted: Sequence[str]) -> str | None:
         return next((name for name in wanted if name in names), None)
 
-    file, label = first(_FILES), first(_LABELS)
+    file, label = file_column(names), first(_LABELS)
     if file is None or label is None:
         raise DataError(
             f"expected a column of files ({', '.join(_FILES)}) and one of labels "

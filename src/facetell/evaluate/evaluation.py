@@ -14,12 +14,17 @@ from facetell.datasets.sample import Dataset, Side
 from facetell.evaluate import metrics
 from facetell.evaluate.judged import Judged, judge
 from facetell.evaluate.metrics import RESAMPLES
+from facetell.evaluate.raters import RaterScore, rater_score, votes_for
+from facetell.evaluate.sureness import Sureness, calibration_floor, sureness_of
 from facetell.predictor import Predictor
 
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
-__all__ = ["METRICS", "Baseline", "Bin", "ClassScore", "Evaluation", "Measure", "evaluate"]
+__all__ = [
+    "METRICS", "Baseline", "Bin", "ClassScore", "Evaluation", "Measure", "Redrawn",
+    "class_dict", "class_score", "evaluate", "redraw",
+]  # fmt: skip
 
 #: Keys of `Evaluation.metrics`, in the order in which they are shown.
 METRICS = (
@@ -125,6 +130,9 @@ class Evaluation:
         calibration_floor: the calibration error that a perfectly calibrated model with these
             scores would show by chance, 0-1.
         baseline: the majority class.
+        sureness: how far scores, sets and silence can be trusted: as the model ships, if it is
+            calibrated for it, and cross-fitted, if there are 200 faces or more.
+        raters: agreement with a rater, where ten voted on each face.
         removed: faces of the dataset that the protocol put on no side.
         data: fingerprint of the dataset.
         split: the protocol's own description of the sides.
@@ -147,6 +155,8 @@ class Evaluation:
     reliability: tuple[Bin, ...]
     calibration_floor: float
     baseline: Baseline
+    sureness: tuple[Sureness, ...] = ()
+    raters: RaterScore | None = None
     removed: int = 0
     data: dict[str, Any] = field(default_factory=dict)
     split: dict[str, Any] = field(default_factory=dict)
@@ -162,12 +172,14 @@ class Evaluation:
             **asdict(self),
             "labels": list(self.labels),
             "metrics": {name: value._asdict() for name, value in self.metrics.items()},
-            "per_class": [_class_dict(score) for score in self.per_class],
+            "per_class": [class_dict(score) for score in self.per_class],
             "confusion": [list(row) for row in self.confusion],
             "reliability": [
                 {**row._asdict(), "accuracy": row.accuracy._asdict()} for row in self.reliability
             ],
             "baseline": self.baseline._asdict(),
+            "sureness": [found.to_dict() for found in self.sureness],
+            "raters": self.raters.to_dict() if self.raters else None,
             "notes": list(self.notes),
         }
 
@@ -177,13 +189,15 @@ class Evaluation:
         read = {
             "labels": tuple(values["labels"]),
             "metrics": {name: Measure(**value) for name, value in values["metrics"].items()},
-            "per_class": tuple(_class_score(score) for score in values["per_class"]),
+            "per_class": tuple(class_score(score) for score in values["per_class"]),
             "confusion": tuple(tuple(row) for row in values["confusion"]),
             "reliability": tuple(
                 Bin(**{**row, "accuracy": Measure(**row["accuracy"])})
                 for row in values["reliability"]
             ),
             "baseline": Baseline(**values["baseline"]),
+            "sureness": tuple(Sureness.from_dict(found) for found in values.get("sureness", ())),
+            "raters": RaterScore.from_dict(raters) if (raters := values.get("raters")) else None,
             "notes": tuple(values["notes"]),
         }
         return cls(**{**values, **read})
@@ -207,8 +221,12 @@ class Evaluation:
             per_class=_per_class(dataset.labels, confusion, draws),
             confusion=tuple(tuple(int(count) for count in row) for row in confusion),
             reliability=_bins(bins),
-            calibration_floor=_calibration_floor(judged.confidence, bins, seed),
+            calibration_floor=calibration_floor(judged.confidence, bins, seed),
             baseline=_baseline(judged),
+            sureness=sureness_of(judged, seed=seed),
+            raters=rater_score(
+                judged.predicted, votes_for(dataset, judged.indices, dataset.labels), seed=seed
+            ),
             removed=split.removed,
             data=data,
             split=dict(split.describe()),
@@ -252,7 +270,8 @@ def evaluate(
     return Evaluation.of(judged, groups=groups, seed=seed)
 
 
-def _class_dict(score: ClassScore) -> dict[str, Any]:
+def class_dict(score: ClassScore) -> dict[str, Any]:
+    """JSON-ready; `class_score` is its inverse."""
     measures = {name: getattr(score, name) for name in ("recall", "precision", "f1")}
     return {
         **score._asdict(),
@@ -260,7 +279,8 @@ def _class_dict(score: ClassScore) -> dict[str, Any]:
     }
 
 
-def _class_score(values: dict[str, Any]) -> ClassScore:
+def class_score(values: dict[str, Any]) -> ClassScore:
+    """The score that `class_dict` described."""
     measures = {name: values[name] for name in ("recall", "precision", "f1")}
     return ClassScore(**{**values, **{name: m and Measure(**m) for name, m in measures.items()}})
 
@@ -300,9 +320,41 @@ def _losses(judged: Judged) -> NDArray[np.float64]:
     return np.stack([nll, metrics.brier_per_face(judged.scores, judged.labels)], axis=1)
 
 
+class Redrawn(NamedTuple):
+    """A metric's value, and its values in resamples."""
+
+    value: float
+    draws: NDArray[np.float64]  # (R,); nan where there is nothing to divide by
+
+    def measure(self) -> Measure:
+        """The value with its interval."""
+        return Measure(self.value, *metrics.percentile_interval(self.draws))
+
+
+def redraw(
+    judged: Judged, *, seed: int = 0
+) -> tuple[dict[str, Redrawn], tuple[ClassScore, ...], NDArray[np.float64]]:
+    """The metrics of METRICS with their resamples, every class, and recalls (R, K) in resamples."""
+    confusion = metrics.confusion_matrix(
+        judged.labels, judged.predicted, len(judged.dataset.labels)
+    )
+    bins = metrics.reliability(judged.confidence, judged.correct, BINS)
+    draws = _redraw(judged, bins, clusters(judged, None), seed)
+    classes = _per_class(judged.dataset.labels, confusion, draws)
+    recalls = metrics.per_class(draws.confusion).recall
+    return _redrawn(judged, confusion, bins, draws), classes, recalls
+
+
 def _measures(
     judged: Judged, confusion: NDArray[np.int64], bins: metrics.Reliability, draws: _Draws
 ) -> dict[str, Measure]:
+    found = _redrawn(judged, confusion, bins, draws)
+    return {name: redrawn.measure() for name, redrawn in found.items()}
+
+
+def _redrawn(
+    judged: Judged, confusion: NDArray[np.int64], bins: metrics.Reliability, draws: _Draws
+) -> dict[str, Redrawn]:
     faces = draws.confusion.sum(axis=(1, 2))  # (R,), differs between resamples of groups
     losses = draws.losses / faces[:, None]
     mean_losses = _losses(judged).mean(axis=0)
@@ -321,10 +373,7 @@ def _measures(
     found["calibration_error"] = (error, np.maximum(errors - errors.mean() + error, 0))
     found["negative_log_likelihood"] = (mean_losses[0], losses[:, 0])
     found["brier"] = (mean_losses[1], losses[:, 1])
-    return {
-        name: Measure(float(value), *metrics.percentile_interval(resampled))
-        for name, (value, resampled) in found.items()
-    }
+    return {name: Redrawn(float(value), drawn) for name, (value, drawn) in found.items()}
 
 
 def _per_class(
@@ -369,20 +418,6 @@ def _bins(bins: metrics.Reliability) -> tuple[Bin, ...]:
         )
         for b in range(len(bins.size))
     )
-
-
-def _calibration_floor(
-    confidence: NDArray[np.float64], bins: metrics.Reliability, seed: int, draws: int = 200
-) -> float:
-    """Mean calibration error if every face were right with exactly its confidence."""
-    generator = np.random.default_rng(seed)
-    inside = np.sort(confidence)  # bins are runs of the sorted confidences
-    starts = np.cumsum(bins.size) - bins.size
-    errors = [
-        np.abs(np.add.reduceat(inside - (generator.random(len(inside)) < inside), starts)).sum()
-        for _ in range(draws)
-    ]
-    return float(np.mean(errors) / len(confidence))
 
 
 def _baseline(judged: Judged) -> Baseline:

@@ -44,6 +44,7 @@ class Judged:
         predicted: (N,) class with the highest score.
         scores: (N, K) columns in the order of `dataset.labels`, rows sum to 1.
         theta: (N, 2, 3) the spatial transformer's maps, None for a model without one.
+        margins: (N, K) columns as those of the scores, None where they were not kept.
     """
 
     contract: Contract
@@ -55,6 +56,7 @@ class Judged:
     predicted: NDArray[np.int64]
     scores: NDArray[np.float64]
     theta: NDArray[np.float32] | None = None
+    margins: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -171,7 +173,7 @@ def judge(
     contract = replace(predictor.contract, flip=flip)
     columns = score_columns(contract, dataset.labels, dataset.name)
     chosen, indices = judged_side(split, side)
-    scores, thetas = [], []
+    scores, thetas, margins = [], [], []
     for start in range(0, len(indices), BATCH):
         batch = indices[start : start + BATCH]
         faces = dataset.faces(batch, face_px=contract.face_px, channels=contract.channels)
@@ -179,6 +181,7 @@ def judge(
         shape = (len(batch), len(columns))
         scores.append(checked_scores(prediction.scores, shape, contract.name)[:, columns])
         thetas.append(prediction.theta)
+        margins.append(np.asarray(prediction.margins, np.float32)[:, columns])
         if progress:
             progress(start + len(batch), len(indices))
     found = [theta for theta in thetas if theta is not None]
@@ -193,6 +196,7 @@ def judge(
         predicted=table.argmax(axis=1),
         scores=table,
         theta=np.concatenate(found) if len(found) == len(thetas) else None,
+        margins=np.concatenate(margins),
     )
 
 
@@ -220,6 +224,7 @@ def pool(folds: Sequence[Judged]) -> Judged:
         predicted=np.concatenate([fold.predicted for fold in folds]),
         scores=np.concatenate([fold.scores for fold in folds]),
         theta=None,
+        margins=None,  # of one model each: nothing can be fitted to them together
     )
 
 
@@ -254,6 +259,7 @@ def restrict(judged: Judged, split: Split) -> Judged:
         predicted=judged.predicted[rows],
         scores=judged.scores[rows],
         theta=None if judged.theta is None else judged.theta[rows],
+        margins=None if judged.margins is None else judged.margins[rows],
     )
 
 

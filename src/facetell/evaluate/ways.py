@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facetell.errors import InputError
 from facetell.evaluate.judged import checked_scores, score_columns
-from facetell.predictor import FramePredictor, Prediction, Predictor
+from facetell.predictor import Prediction, Predictor, frame_by_frame
 from facetell.runtime.steady import Steady
 
 __all__ = ["MEAN", "WAYS", "ClipScores", "Way", "answer", "model_at_the_end", "score_frames"]
@@ -152,19 +151,14 @@ def score_frames(
 def _predictions(
     model: Predictor, faces: NDArray[np.uint8], times_s: NDArray[np.float64]
 ) -> Iterator[Prediction]:
-    if not model.contract.memory:
+    framewise = frame_by_frame(model)
+    if framewise is None:
         yield model.predict(faces)
         return
-    if not isinstance(model, FramePredictor):
-        raise InputError(
-            f"expected a model that goes from frame to frame, got {model.contract.name} with an "
-            "LSTM over frames as a training run. Export it with `facetell export` first.",
-            actual=model.contract.name,
-        )
     memory = None
     for frame, elapsed in enumerate(np.diff(times_s, prepend=times_s[:1])):
         one = faces[frame : frame + 1]
-        scored, memory = model.predict_next(one, memory, np.array([elapsed]))
+        scored, memory = framewise.predict_next(one, memory, np.array([elapsed]))
         yield scored
 
 

@@ -25,12 +25,15 @@ class Output(NamedTuple):
         features: (B, T, D), what the SVM sees of each frame alone.
         theta: (B, T, 2, 3), or None without a spatial transformer.
         state: (B, 2, H) of the LSTM over frames after the last one, or None without one.
+        steps: (B, T, L, K), what each step of the LSTM over a face adds to the margins of the
+            frame alone; None without that LSTM, and while training.
     """
 
     margins: Tensor
     features: Tensor
     theta: Tensor | None
     state: Tensor | None
+    steps: Tensor | None = None
 
 
 class Hybrid(nn.Module):
@@ -97,15 +100,19 @@ class Hybrid(nn.Module):
         if self.stn is not None:
             x, theta = self.stn(x)
             theta = theta.unflatten(0, (batch, frames))
-        features = self.standardise(self.read(self.cells(self.cnn(x))))  # (B * T, D)
+        outputs = self.sequence(self.cells(self.cnn(x)))  # (B * T, L, D)
+        features = self.standardise(outputs.mean(1))  # (B * T, D)
+        steps = None
+        if self.reader is not None and not self.training:
+            steps = self.shares(outputs).unflatten(0, (batch, frames))
         margins = self.svm(self.dropout(features)).unflatten(0, (batch, frames))
         features = features.unflatten(0, (batch, frames))
         if self.memory is None:
-            return Output(margins, features, theta, None)
+            return Output(margins, features, theta, None, steps)
         if elapsed is None:
             elapsed = torch.zeros_like(margins[..., 0])
         margins, state = self.memory(features, margins, elapsed, state)
-        return Output(margins, features, theta, state)
+        return Output(margins, features, theta, state, steps)
 
     def cells(self, maps: Tensor) -> Tensor:
         """Feature maps (B * T, C, h, w) -> fully connected features (B * T, L, D).
@@ -127,7 +134,22 @@ class Hybrid(nn.Module):
 
     def read(self, cells: Tensor) -> Tensor:
         """Cells (B * T, L, D) -> one vector per face (B * T, D)."""
-        return cells.mean(1) if self.reader is None else self.reader(cells)
+        return self.sequence(cells).mean(1)
+
+    def sequence(self, cells: Tensor) -> Tensor:
+        """Cells (B * T, L, D) -> what `read` averages: the LSTM after each, or the cells."""
+        return cells if self.reader is None else self.reader.steps(cells)
+
+    def shares(self, outputs: Tensor) -> Tensor:
+        """(B * T, L, D) -> (B * T, L, K), what each step of the LSTM adds to the margins.
+
+        Exact: behind the LSTM everything is affine, so that the margins of the mean are the mean
+        of the steps' margins. Over the steps the shares sum to the margins less the bias.
+        """
+        count = outputs.shape[1]
+        features = self.standardise(outputs.flatten(0, 1))  # (B * T * L, D)
+        shares = F.linear(features, self.svm.weight) / count
+        return shares.unflatten(0, (-1, count))  # type: ignore[no-any-return]
 
     def freeze_faces(self) -> None:
         """Leave everything as it is from now on but the LSTM over frames."""

@@ -28,8 +28,12 @@ class SequenceReader(nn.Module):
 
     def forward(self, sequence: Tensor) -> Tensor:
         """(B, L, D) -> (B, hidden)."""
-        outputs, _ = self.lstm(sequence)  # (B, L, hidden)
-        return outputs.mean(1)  # type: ignore[no-any-return]
+        return self.steps(sequence).mean(1)
+
+    def steps(self, sequence: Tensor) -> Tensor:
+        """(B, L, D) -> (B, L, hidden), what `forward` averages."""
+        outputs, _ = self.lstm(sequence)
+        return outputs  # type: ignore[no-any-return]
 
 
 class FrameMemory(nn.Module):

@@ -23,14 +23,17 @@ LinearSvm = tuple[NDArray[np.float32], NDArray[np.float32]]
 def squared_hinge(margins: Tensor, targets: Tensor) -> Tensor:
     """One-vs-rest squared hinge, summed over classes, averaged over faces.
 
+    A target that is a probability p weighs the loss of "is" by p and that of "is not" by 1 - p;
+    the margin that such a face asks for is 2 p - 1.
+
     Args:
         margins: (B, K).
-        targets: (B,) class indices.
+        targets: (B, K) probabilities of the classes, one 1 and zeros for a plain label.
 
     Source: Tang 2013, equation 10 (the L2 term is the optimiser's weight decay).
     """
-    signs = torch.full_like(margins, -1.0).scatter_(1, targets[:, None], 1.0)
-    return (1 - signs * margins).clamp_min(0).square().sum(1).mean()
+    is_so, is_not = ((1 - sign * margins).clamp_min(0).square() for sign in (1, -1))
+    return torch.lerp(is_not, is_so, targets).sum(1).mean()
 
 
 def svm_objective(

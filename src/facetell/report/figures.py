@@ -18,7 +18,9 @@ from facetell.evaluate.evaluation import Bin, ClassScore, Measure
 from facetell.report.markup import Markup, join, tag
 
 __all__ = [
+    "answered_curve",
     "class_bars",
+    "coverage_bars",
     "data_uri",
     "interval_bars",
     "interval_line",
@@ -26,6 +28,7 @@ __all__ = [
     "looked_at",
     "reliability_diagram",
     "selective_diagram",
+    "size_bars",
 ]
 
 WIDTH = 360
@@ -227,6 +230,61 @@ def selective_diagram(bins: tuple[Bin, ...]) -> Markup:
     )
     path = tag("path", d=line, class_="line") if points else None
     return _plot("faces answered, surest first, %", "accuracy, %", path, *marks, title=title)
+
+
+def coverage_bars(rows: Sequence[tuple[str, float | None]], level: float) -> Markup:
+    """How often the sets hold each emotion, 0-1, beside the level that was asked for (dashed)."""
+    title = (
+        f"Share of each emotion's faces whose set holds it, asked for {level:.0%}; the numbers "
+        "are in the table"
+    )
+    return _share_bars(rows, "faces whose set holds their label, %", title, mark=level)
+
+
+def size_bars(shares: Sequence[float]) -> Markup:
+    """Share of the faces, 0-1, whose set has 1, 2, ... labels."""
+    rows = [(f"{n} label{'s' * (n > 1)}", share) for n, share in enumerate(shares, 1)]
+    title = "Share of the faces by the number of labels in their set; the numbers are in the table"
+    return _share_bars(rows, "faces, %", title)
+
+
+def _share_bars(
+    rows: Sequence[tuple[str, float | None]], axis: str, title: str, mark: float | None = None
+) -> Markup:
+    """Horizontal bars of shares 0-1, and perhaps a dashed line to compare with."""
+    left, right, step, top = 66, 318, 26, 8
+    scale, bottom = right - left, top + step * len(rows)
+    parts: list[Markup] = []
+    for share in (0, 0.25, 0.5, 0.75, 1):
+        x = left + scale * share
+        parts.append(tag("path", d=f"M{x:g} {top}V{bottom}", class_="grid"))
+        parts.append(_text(x, bottom + 14, f"{100 * share:.0f}", class_="axis mid"))
+    for row, (name, value) in enumerate(rows):
+        y = top + step * row
+        parts.append(_text(left - 8, y + 17, name, class_="end"))
+        if value is None:
+            parts.append(_text(left + 6, y + 17, "no faces", class_="axis"))
+            continue
+        width = round(scale * value, 2)
+        parts.append(tag("rect", x=left, y=y + 5, width=width, height=16, class_="bar"))
+        parts.append(_text(WIDTH - 2, y + 17, f"{100 * value:.1f}", class_="end number"))
+    if mark is not None:
+        x = left + scale * mark
+        parts.append(tag("path", d=f"M{x:.1f} {top}V{bottom}", class_="diagonal"))
+    parts.append(_text((left + right) / 2, bottom + 29, axis, class_="axis mid"))
+    return _svg(bottom + 36, *parts, title=title)
+
+
+def answered_curve(curve: Sequence[tuple[float, float]]) -> Markup:
+    """Accuracy of the answers against the share of faces that get one, surest first."""
+    points = [_place(x, y) for x, y in curve]
+    line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
+    path = tag("path", d=line, class_="line") if points else None
+    title = (
+        "Accuracy of the answers against the share of faces that are answered; the numbers are "
+        "in the table"
+    )
+    return _plot("faces answered, surest first, %", "accuracy, %", path, title=title)
 
 
 def looked_at(uri: str, corners: NDArray[np.float64], side: float, title: str) -> Markup:

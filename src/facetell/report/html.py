@@ -11,9 +11,11 @@ from facetell.evaluate.compare import Comparison
 from facetell.evaluate.evaluation import METRICS, ClassScore, Evaluation, Measure
 from facetell.evaluate.judged import Judged
 from facetell.evaluate.robustness import Robustness
+from facetell.evaluate.slices import Slices
+from facetell.evaluate.sureness import Sureness
 from facetell.evaluate.table import NAMES, in_paper_order, show_interval, show_value, subject
 from facetell.files import refuse_overwriting, write_atomically
-from facetell.report import figures, straighten, text
+from facetell.report import figures, sliced, straighten, text
 from facetell.report.markup import Markup, tag
 from facetell.report.page import confusion_table, page, section, table
 from facetell.report.robustness import robustness_section
@@ -31,6 +33,7 @@ def write_report(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    slices: Slices | None = None,
     robustness: Robustness | None = None,
     overwrite: bool = False,
 ) -> Path:
@@ -41,6 +44,7 @@ def write_report(
         judged: the answers behind them; adds faces (the surest mistakes, what the spatial
             transformer looked at). Without it the file shows no face.
         comparison: with a second model on the same faces.
+        slices: the same numbers by a column of the user's.
         robustness: the same model on faces made worse; with `judged`, one face shows how.
         overwrite: replace a file that is there.
 
@@ -52,7 +56,9 @@ def write_report(
     """
     path = Path(path)
     refuse_overwriting(path, overwrite)
-    written = report_page(evaluation, judged=judged, comparison=comparison, robustness=robustness)
+    written = report_page(
+        evaluation, judged=judged, comparison=comparison, slices=slices, robustness=robustness
+    )
     write_atomically(path, written)
     return path
 
@@ -62,6 +68,7 @@ def report_page(
     *,
     judged: Judged | None = None,
     comparison: Comparison | None = None,
+    slices: Slices | None = None,
     robustness: Robustness | None = None,
 ) -> str:
     """The whole page as text; arguments as for `write_report`."""
@@ -70,7 +77,9 @@ def report_page(
         _headline(evaluation),
         tag("div", _confusion(evaluation, order), _classes(evaluation, order), class_="pair"),
         tag("div", _reliability(evaluation), _selective(evaluation), class_="pair"),
+        *(_sureness(found, order) for found in evaluation.sureness),
         None if comparison is None else _comparison(comparison),
+        None if slices is None else sliced.groups_section(slices),
         None if robustness is None else robustness_section(robustness, judged),
         None if judged is None else _mistakes(judged),
         None if judged is None or judged.theta is None else _looks(judged, judged.theta),
@@ -257,6 +266,66 @@ def _selective(evaluation: Evaluation) -> Markup:
         tag("figure", figures.selective_diagram(bins), tag("figcaption", caption)),
         tag("details", tag("summary", "The curve as a table"), curve_table),
     )
+
+
+def _sureness(found: Sureness, order: list[int]) -> Markup:
+    how = {
+        "shipped": "By the model's own contract, on all judged faces.",
+        "cross-fitted": "Each half of the faces is judged by what the other half was fitted to.",
+    }
+    ninety = next(row for row in found.sets if row.level == 0.9)
+    rows = [(found.labels[k], ninety.covered[k]) for k in order]
+    error, floor = (f"{100 * v:.2f} %" for v in (found.calibration_error, found.calibration_floor))
+    return section(
+        f"Sets of labels, and silence ({found.fitted})",
+        tag(
+            "p",
+            f"{how[found.fitted]} {found.n:,} faces; calibration error {error}, of which chance "
+            f"alone would show {floor}; of each emotion's scores "
+            f"{100 * found.classwise_error:.2f} %.",
+        ),
+        tag(
+            "div",
+            _figure(figures.coverage_bars(rows, 0.9), "How often the sets at 90 % hold the label."),
+            _figure(figures.size_bars(ninety.sizes), "How many labels the sets at 90 % have."),
+            _figure(figures.answered_curve(found.curve), "Accuracy when only the surest count."),
+            class_="three",
+        ),
+        tag("details", tag("summary", "The numbers"), *_sureness_tables(found, order)),
+        class_="long",
+    )
+
+
+def _figure(drawing: Markup, caption: str) -> Markup:
+    return tag("figure", drawing, tag("figcaption", caption))
+
+
+def _sureness_tables(found: Sureness, order: list[int]) -> list[Markup]:
+    sets: list[list[object]] = [
+        [
+            f"{row.level:.0%}",
+            f"{100 * row.coverage:.1f}",
+            f"{row.size:.2f}",
+            *("–" if (v := row.covered[k]) is None else f"{100 * v:.1f}" for k in order),
+        ]
+        for row in found.sets
+    ]
+    sizes: list[list[object]] = [
+        [f"{row.level:.0%}", *(f"{100 * share:.1f}" for share in row.sizes)] for row in found.sets
+    ]
+    answers: list[list[object]] = [
+        [f"{row.asked:.0%}", f"{100 * row.share:.1f}", f"{100 * row.accuracy:.1f}"]
+        for row in found.answers
+    ]
+    curve: list[list[object]] = [[f"{100 * x:.0f}", f"{100 * y:.1f}"] for x, y in found.curve]
+    names = [found.labels[k] for k in order]
+    counts = [str(n) for n in range(1, len(found.labels) + 1)]
+    return [
+        table("Faces whose set holds their label, %.", ["Asked", "All", "Labels", *names], sets),
+        table("Faces by the number of labels in their set, %.", ["Asked", *counts], sizes),
+        table("Answering only some faces, %.", ["Asked", "Answered", "Accuracy"], answers),
+        table("The curve, %.", ["Answered", "Accuracy"], curve),
+    ]
 
 
 def _comparison(comparison: Comparison) -> Markup:

@@ -136,7 +136,7 @@ class _Lab:
             return training_seconds(folder)
         resume = (folder / "run.json").exists()
         if resume:
-            chosen, _ = resumed_recipe(folder)
+            chosen, _, _ = resumed_recipe(folder)
         else:
             settings = (f"train.seed={self.seed}", f"train.epochs={epochs}", *changes)
             chosen = load_recipe(recipe, overrides=settings)

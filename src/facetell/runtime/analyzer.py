@@ -21,6 +21,8 @@ from facetell.faces.detect import DETECT_SIDE, Detector, WholeImage, make_detect
 from facetell.images import MAX_PIXELS, Source, find_images, read_image
 from facetell.predictor import Prediction, Predictor
 from facetell.results import Detection, Face, Reading
+from facetell.runtime.certainty import Doubt
+from facetell.runtime.quality import warn
 from facetell.runtime.session import BATCH, load
 
 __all__ = ["DEFAULT_MODEL", "Analyzer", "Prepared", "read"]
@@ -55,6 +57,14 @@ class Analyzer:
         min_score: faces whose highest score is lower are left out, 0-1.
         threads: threads for the networks; None takes every processor.
         flip: average each face with its mirror image; None does what the model's contract says.
+        sets: give each face the set of labels that it may have, so that this share of faces has
+            its label in the set: 0.5 to 0.99; None gives no sets.
+        abstain: say of each face whether the model is sure, so that it is of about this share of
+            faces, 0.1 to 1; None does not say.
+
+    Raises:
+        InputError: a number out of its range.
+        ContractError: sets or abstention of a model that was not calibrated for them.
 
     Example:
         analyzer = Analyzer("compact")
@@ -71,6 +81,8 @@ class Analyzer:
         min_score: float = 0.0,
         threads: int | None = None,
         flip: bool | None = None,
+        sets: float | None = None,
+        abstain: float | None = None,
     ) -> None:
         if not 0 <= min_score <= 1:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}.")
@@ -79,6 +91,7 @@ class Analyzer:
         self.model: Predictor = model
         self.detector = make_detector(detector, side=detect_side, threads=threads)
         self.min_score = min_score
+        self.doubt = Doubt(self.contract, sets=sets, abstain=abstain)
         self._detecting = threading.Lock()  # other people's detectors may not be thread-safe
 
     @property
@@ -232,6 +245,12 @@ class Analyzer:
             rows = slice(row, row + len(photo.detections))
             row = rows.stop
             faces = _faces(photo.detections, scored, rows, self.contract)
+            assert photo.crops is not None
+            warnings = warn(photo.crops, photo.detections)
+            faces = (
+                self.doubt.about(replace(face, warnings=found))
+                for face, found in zip(faces, warnings, strict=True)
+            )
             kept = tuple(face for face in faces if max(face.scores.values()) >= self.min_score)
             yield replace(photo.reading, faces=kept)
 

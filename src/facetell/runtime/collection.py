@@ -29,6 +29,7 @@ class Settings:
         detect_side: photos are searched for faces at this size of the longer side, px.
         min_score: faces whose highest score is lower are left out, 0-1.
         threads: threads for the networks; None takes every processor.
+        sets, abstain: as an `Analyzer` takes them.
     """
 
     model: Path
@@ -36,6 +37,8 @@ class Settings:
     detect_side: int = DETECT_SIDE
     min_score: float = 0.0
     threads: int | None = None
+    sets: float | None = None
+    abstain: float | None = None
 
     def analyzer(self) -> Analyzer:
         """An analyzer with these settings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,11 @@ from facetell.faces.crop import crop_faces, whole_face
 from facetell.faces.detect import WholeImage
 from facetell.faces.track import Tracked
 from facetell.images import read_image
-from facetell.predictor import FramePredictor, Prediction
+from facetell.predictor import Prediction, frame_by_frame
 from facetell.results import Face, Reading
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.finder import SEARCH_S, Finder
+from facetell.runtime.quality import warn
 from facetell.runtime.steady import Steady, SteadyScores
 
 __all__ = ["Follower"]
@@ -35,6 +37,9 @@ class Follower:
             nothing in it moves.
         steady: smooth scores and labels over time; if not, each frame stands for itself.
         remember_s: a person out of sight keeps the number for so long, seconds.
+
+    Raises:
+        InputError: the model has an LSTM over frames, but cannot be asked frame by frame.
 
     Example:
         follower = Follower(Analyzer("compact"))
@@ -59,6 +64,7 @@ class Follower:
             remember_s=remember_s,
         )
         self.analyzer = analyzer
+        self._framewise = frame_by_frame(analyzer.model)
         self.source = source
         self.steady = steady
         self._score_s = 0.0
@@ -125,10 +131,12 @@ class Follower:
         looks = [self._look(someone.person) for someone in seen]
         scored = self._predict(looks, crops, time_s)
         faces = []
+        warnings = warn(crops, detections)
         for row, (someone, look) in enumerate(zip(seen, looks, strict=True)):
             now = look.update(scored, row, time_s, steady=self.steady)
             if now.scores.max() >= self.analyzer.min_score:
-                faces.append(_face(someone, now, contract.labels))
+                face = replace(_face(someone, now, contract.labels), warnings=warnings[row])
+                faces.append(self.analyzer.doubt.about(face))
         self._score_s += time.perf_counter() - started
         return faces
 
@@ -138,14 +146,13 @@ class Follower:
     def _predict(
         self, looks: Sequence[_Look], crops: NDArray[np.uint8], time_s: float
     ) -> Prediction:
-        model = self.analyzer.model
-        if not self.analyzer.contract.memory or not isinstance(model, FramePredictor):
-            return model.predict(crops)
+        if self._framewise is None:
+            return self.analyzer.model.predict(crops)
         old = next((look.memory for look in looks if look.memory is not None), None)
         memory = None if old is None else np.stack(
             [np.zeros_like(old) if look.memory is None else look.memory for look in looks]
         )  # fmt: skip
-        scored, after = model.predict_next(
+        scored, after = self._framewise.predict_next(
             crops, memory, np.array([look.elapsed_s(time_s) for look in looks])
         )
         for look, now in zip(looks, after, strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ContractError, InputError
 from facetell.graph import open_graph
-from facetell.predictor import Prediction, softmax
+from facetell.predictor import Prediction, calibrated
 from facetell.tensors import to_tensor
 
 if TYPE_CHECKING:
@@ -75,10 +75,12 @@ class Model:
             tensor = to_tensor(faces[some], self.contract)
             parts.append(self._predict_batch(tensor, memory[some], elapsed_s[some]))
         thetas = [part.theta for part, _ in parts if part.theta is not None]
+        steps = [part.steps for part, _ in parts if part.steps is not None]
         prediction = Prediction(
             np.concatenate([part.margins for part, _ in parts]),
             np.concatenate([part.scores for part, _ in parts]),
             np.concatenate(thetas) if thetas else None,
+            np.concatenate(steps) if steps else None,
         )
         return prediction, np.concatenate([after for _, after in parts])
 
@@ -91,13 +93,16 @@ class Model:
         """(B, 1, C, S, S), (B, M, 2, H), (B,) -> margins and scores of B faces, and the memory."""
         first = self._run(tensor, memory[:, 0], elapsed_s)
         theta = first["theta"][:, 0] if "theta" in first else None  # (B, 2, 3)
+        steps = first.get("steps")  # (B, L, K)
         after = first.get("next_memory", memory[:, 0])
         if not self.flip:
-            return Prediction(first["margins"], first["scores"], theta), after[:, None]
+            scores = calibrated(first["margins"], self.contract)
+            return Prediction(first["margins"], scores, theta, steps), after[:, None]
         mirrored = self._run(np.ascontiguousarray(tensor[..., ::-1]), memory[:, 1], elapsed_s)
         margins = (first["margins"] + mirrored["margins"]) * np.float32(0.5)
         both = np.stack([after, mirrored.get("next_memory", memory[:, 1])], 1)
-        return Prediction(margins, softmax(margins, self.contract.score_scale), theta), both
+        scores = calibrated(margins, self.contract)
+        return Prediction(margins, scores, theta, steps), both
 
     def _run(
         self,

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Steady", "SteadyScores"]
 
-# Chosen on clips made from FER2013 faces (benchmarks/steadiness.py, docs/clips.md): 0.5 s, 0.04 s
-# and 0.5 flicker a third less, but show one change in ten later than 200 ms instead of one in 25.
-_LASTS_S = 0.3  # how long an expression lasts at least, seconds
+# Chosen on clips made from FER2013 faces (benchmarks/steadiness.py, docs/clips.md): 0.3 s and 0.4
+# flicker a quarter less, but show one of 61 clear changes more than 200 ms late.
+_LASTS_S = 0.15  # how long an expression lasts at least, seconds
 _INDEPENDENT_S = 0.033  # frames nearer than this share their errors: together they count as one
-_SURE = 0.4  # belief that a new label needs
+_SURE = 0.35  # belief that a new label needs
 _AVERAGE_S = 0.15  # averaging time of the scores, seconds
 _LEAST = 1e-3  # no frame makes an emotion less likely than this
 

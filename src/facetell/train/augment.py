@@ -58,18 +58,18 @@ def random_affine(count: int, options: AugmentOptions, generator: torch.Generato
 
 def mix_up(
     x: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor, float]:
-    """Each face blended with another: x (B, ...), the partners' targets (B,), own share.
+) -> tuple[Tensor, Tensor]:
+    """Each face (B, ...) and its target (B, ..., K) blended with another one's.
 
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2. The
     share is drawn once per batch and is at least one half, which only swaps names.
     """
     if not alpha:
-        return x, targets, 1.0
+        return x, targets
     draws = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
     share = float(draws.max() / draws.sum())
     partner = torch.randperm(len(x), generator=generator)
-    return share * x + (1 - share) * x[partner], targets[partner], share
+    return torch.lerp(x[partner], x, share), torch.lerp(targets[partner], targets, share)
 
 
 def _spread(count: int, limit: float, generator: torch.Generator) -> Tensor:

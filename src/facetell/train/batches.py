@@ -11,16 +11,21 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.ferplus import soft_labels
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import TrainSide
+from facetell.errors import TrainingError
+from facetell.labels import FERPLUS
 from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
 from facetell.train.augment import augment
-from facetell.train.pseudoclips import PseudoClips, make_clips
+from facetell.train.pseudoclips import Clips, make_clips
+from facetell.train.stretches import Stretches
 
 __all__ = [
     "Batch",
@@ -28,6 +33,7 @@ __all__ = [
     "TrainingFaces",
     "clip_tensor",
     "held_out_clips",
+    "soft_targets",
     "training_faces",
 ]
 
@@ -39,7 +45,7 @@ class Batch(NamedTuple):
 
     Attributes:
         faces: (B, T, C, S, S).
-        targets: (B, T).
+        targets: (B, T, K) float32, probabilities of the labels.
         elapsed: (B, T) seconds between frames, or None for stills.
         generator: the step's source of randomness.
     """
@@ -68,6 +74,7 @@ class TrainingFaces:
         faces = side.dataset.faces(unique, face_px=contract.face_px, channels=contract.channels)
         self._faces = torch.from_numpy(faces)
         self._targets = torch.from_numpy(side.dataset.targets[unique])
+        self._soft = soft_targets(side.dataset, unique, recipe.data.votes)
 
     def __len__(self) -> int:
         return len(self._row)
@@ -95,7 +102,7 @@ class TrainingFaces:
         faces = augment(self._faces[chosen], self.recipe.augment, generator, face_px=side)
         contract = replace(self.contract, face_px=side)
         tensor = torch.from_numpy(to_tensor(faces.numpy(), contract))
-        return Batch(tensor, self._targets[chosen][:, None], None, generator)
+        return Batch(tensor, self._soft[chosen][:, None], None, generator)
 
     def _face_px(self, epoch: int) -> int:
         train = self.recipe.train
@@ -104,29 +111,84 @@ class TrainingFaces:
 
 
 class TrainingClips(TrainingFaces):
-    """The training side as clips made of its stills."""
+    """The training side as clips made of its stills, and stretches of labelled clips.
+
+    Args:
+        side, recipe, contract: as for `TrainingFaces`.
+        stretches: of labelled clips, where there are some; they fill their share of each batch.
+    """
+
+    def __init__(
+        self,
+        side: TrainSide,
+        recipe: Recipe,
+        contract: Contract,
+        stretches: Stretches | None = None,
+    ) -> None:
+        super().__init__(side, recipe, contract)
+        self._stretches = stretches
 
     def steps(self) -> int:
         """Steps per epoch, which starts a clip with a share of the faces only."""
         return max(1, int(len(self) * self.recipe.clips.share) // self.recipe.train.batch_size)
 
     def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
-        clips = _clips(self._faces, self._targets, rows, self.recipe.clips, generator)
-        return Batch(clip_tensor(clips, self.contract), clips.targets, clips.elapsed, generator)
+        options = self.recipe.clips
+        real = 0 if self._stretches is None else round(options.real * len(rows))
+        clips = _clips(self._faces, self._targets, rows[real:], options, generator)
+        if self._stretches is not None:
+            clips = clips.joined(self._stretches.draw(real, options.frames, generator))
+        targets = F.one_hot(clips.targets, len(self.contract.labels)).float()
+        return Batch(clip_tensor(clips, self.contract), targets, clips.elapsed, generator)
+
+
+def soft_targets(dataset: Dataset, indices: NDArray[np.int64], votes: float) -> Tensor:
+    """(N, K) what these faces are said to look like: label and FER+ votes, mixed.
+
+    Args:
+        dataset: with K labels.
+        indices: (N,).
+        votes: share of the target that comes from the votes; a face without any, or whose
+            votes name none of the labels, keeps its label.
+
+    Raises:
+        TrainingError: votes are wanted and no face has any.
+    """
+    labels = F.one_hot(torch.from_numpy(dataset.targets[indices]), len(dataset.labels)).float()
+    if not votes:
+        return labels
+    cast = [dataset.samples[i].votes for i in indices]
+    if not any(cast):
+        raise TrainingError(
+            f"expected FER+ votes with the training faces of {dataset.source}, found none. Give "
+            "data with votes (see `facetell data list`), or set data.votes=0."
+        )
+    table = np.array([row or (0,) * len(FERPLUS) for row in cast])
+    soft = torch.from_numpy(soft_labels(table, names=dataset.labels))
+    voted = soft.sum(1, keepdim=True) > 0
+    return torch.where(voted, torch.lerp(labels, soft, votes), labels)
 
 
 def held_out_clips(
-    dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
-) -> PseudoClips:
-    """The same clips each time, made of these faces, to choose an epoch and calibrate by."""
+    dataset: Dataset,
+    indices: NDArray[np.int64],
+    recipe: Recipe,
+    contract: Contract,
+    stretches: Stretches | None = None,
+) -> Clips:
+    """The same clips each time, to choose an epoch and calibrate by.
+
+    Made of these faces, and the middles of labelled clips where there are some.
+    """
     random = np.random.default_rng(0)
     rows = random.permutation(len(indices))[:_HELD_OUT]
     faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
     targets = torch.from_numpy(dataset.targets[indices])
-    return _clips(torch.from_numpy(faces), targets, rows, recipe.clips, _generator(0))
+    clips = _clips(torch.from_numpy(faces), targets, rows, recipe.clips, _generator(0))
+    return clips if stretches is None else clips.joined(stretches.middles(recipe.clips.frames))
 
 
-def clip_tensor(clips: PseudoClips, contract: Contract) -> Tensor:
+def clip_tensor(clips: Clips, contract: Contract) -> Tensor:
     """(B, T, S, S) grey uint8 frames -> (B, T, C, S, S) as the network reads them."""
     tensor = to_tensor(clips.frames.flatten(0, 1).numpy(), contract)
     return torch.from_numpy(tensor).reshape(*clips.targets.shape, *tensor.shape[2:])
@@ -138,7 +200,7 @@ def _clips(
     rows: NDArray[np.int64],
     options: ClipOptions,
     generator: torch.Generator,
-) -> PseudoClips:
+) -> Clips:
     """One clip of each of these rows; whom they give way to is drawn from all faces."""
     chosen = torch.from_numpy(rows)
     others = torch.empty_like(chosen)
@@ -153,10 +215,13 @@ def _clips(
     )
 
 
-def training_faces(side: TrainSide, recipe: Recipe, contract: Contract) -> TrainingFaces:
-    """What the recipe trains on: stills, or clips made of them."""
-    kind = TrainingClips if recipe.clips.frames else TrainingFaces
-    return kind(side, recipe, contract)
+def training_faces(
+    side: TrainSide, recipe: Recipe, contract: Contract, stretches: Stretches | None = None
+) -> TrainingFaces:
+    """What the recipe trains on: stills, or clips made of them and stretches of labelled ones."""
+    if recipe.clips.frames:
+        return TrainingClips(side, recipe, contract, stretches)
+    return TrainingFaces(side, recipe, contract)
 
 
 def _generator(*numbers: int) -> torch.Generator:

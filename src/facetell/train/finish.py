@@ -21,6 +21,7 @@ from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.files import write_atomically
+from facetell.model.ensemble import Network
 from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
 from facetell.predictor import softmax
@@ -28,6 +29,7 @@ from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.batches import held_out_clips
 from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.stretches import Stretches
 
 __all__ = [
     "GROUPS",
@@ -39,6 +41,7 @@ __all__ = [
     "make_contract",
     "refit_run",
     "run_groups",
+    "sides_of",
     "split_for",
 ]
 
@@ -53,31 +56,37 @@ class Judge:
         dataset, indices: the validation faces.
         recipe: a recipe with clips is judged by their frames, one for stills by stills.
         contract: how faces become tensors.
+        stretches: of labelled clips, judged beside those made of faces.
 
     Attributes:
         targets: (N,) labels of the faces or frames.
     """
 
     def __init__(
-        self, dataset: Dataset, indices: NDArray[np.int64], recipe: Recipe, contract: Contract
+        self,
+        dataset: Dataset,
+        indices: NDArray[np.int64],
+        recipe: Recipe,
+        contract: Contract,
+        stretches: Stretches | None = None,
     ) -> None:
         self.contract = contract
         self.clips = None
         if recipe.clips.frames:
-            self.clips = held_out_clips(dataset, indices, recipe, contract)
+            self.clips = held_out_clips(dataset, indices, recipe, contract, stretches)
             self.targets = self.clips.targets.flatten().numpy()
             return
         self.targets = dataset.targets[indices]
         self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
 
-    def margins(self, network: Hybrid) -> NDArray[np.float32]:
+    def margins(self, network: Network) -> NDArray[np.float32]:
         """(N, K); stills with flip, frames of clips without."""
         predictor = TorchPredictor(network, self.contract)
         if self.clips is None:
             return predictor.predict(self.faces).margins
         return predictor.run_clips(self.clips).reshape(len(self.targets), -1)
 
-    def columns(self, network: Hybrid) -> dict[str, float]:
+    def columns(self, network: Network) -> dict[str, float]:
         """The metrics of an epoch."""
         found = self.accuracies(self.margins(network))
         return {f"validation_{name}": value for name, value in found.items()}
@@ -99,6 +108,7 @@ def finish(
     parts: Split,
     folder: Path,
     *,
+    stretches: Stretches | None = None,
     write: bool = True,
     say: Callable[[str], None] = lambda _: None,
 ) -> TorchPredictor:
@@ -109,6 +119,7 @@ def finish(
         recipe, contract: of the run; the contract comes back with scale, counts and results.
         dataset, parts: the SVM sees training faces only, the calibration validation faces only.
         folder: where to write.
+        stretches: of labelled clips, to calibrate an LSTM over frames by.
         write: whether this process writes.
         say: progress in words.
     """  # fmt: skip
@@ -116,7 +127,7 @@ def finish(
     if recipe.svm.fit != "end-to-end":
         say(f"fitting the SVM on frozen features ({recipe.svm.fit})")
         _refit(predictor, dataset, parts.train.indices, recipe)
-    judge = Judge(dataset, parts.validation, recipe, contract)
+    judge = Judge(dataset, parts.validation, recipe, contract, stretches)
     margins = judge.margins(network)
     predictor.contract = replace(
         contract,
@@ -124,7 +135,7 @@ def finish(
         parameters=sum(p.numel() for p in network.parameters()),
         multiply_adds=count_multiply_adds(network, contract),
         results={
-            "side": "validation" if judge.clips is None else "frames of clips made of validation",
+            "side": _side(judge, stretches),
             "faces": len(judge.targets),
             "flip": contract.flip and judge.clips is None,
             **{name: round(value, 6) for name, value in judge.accuracies(margins).items()},
@@ -135,6 +146,21 @@ def finish(
         save_checkpoint(folder / "model.safetensors", network.state_dict(), state)
         say(f"wrote {folder / 'model.safetensors'}")
     return predictor
+
+
+def _targets(recipe: Recipe) -> str:
+    """What training faces were said to look like, where it was not their labels alone."""
+    votes, distil = recipe.data.votes, recipe.train.distil
+    said = f"; FER+ votes are {votes:.0%} of the targets" if votes else ""
+    return said + (f"; {distil:.0%} of the targets are teachers' scores" if distil else "")
+
+
+def _side(judge: Judge, stretches: Stretches | None) -> str:
+    """What a model was judged by, in words."""
+    if judge.clips is None:
+        return "validation"
+    made = "frames of clips made of validation"
+    return made if stretches is None else f"{made}, and of labelled clips of held-out people"
 
 
 def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
@@ -152,7 +178,7 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
         recipe=recipe.name,
         architecture=describe(recipe.model),
         protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
-        f"calibrated on {len(parts.validation):,} validation faces",
+        f"calibrated on {len(parts.validation):,} validation faces{_targets(recipe)}",
         data=fingerprint(dataset),
         licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
     )
@@ -201,6 +227,11 @@ def refit_run(
         raise TrainingError(f"expected a new folder, got {folder}, which holds a run.")
     before = load_run(run)
     assert before.recipe is not None
+    if not isinstance(before.model, Hybrid):
+        raise TrainingError(
+            f"expected a run of one network at {run}, got an ensemble, which has an SVM for each "
+            "of its members. Refit the members and join them again."
+        )
     values = before.recipe.to_dict()
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
@@ -219,21 +250,23 @@ def refit_run(
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
 
 
-def held_out_faces(
+def sides_of(
     run: Path,
     predictor: TorchPredictor,
     *,
     source: str | None = None,
     label_order: Sequence[str] | None = None,
-    count: int = 256,
-) -> NDArray[np.uint8]:
-    """Up to `count` validation faces of a run's data, spread over all of them."""
+) -> Split:
+    """The sides of a run's data, as they were when it was trained."""
     assert predictor.recipe is not None
     about = json.loads((run / "run.json").read_text())
     dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    parts = split_for(predictor.recipe, dataset, run_groups(run, dataset))
+    return split_for(predictor.recipe, dataset, run_groups(run, dataset))
+
+
+def held_out_faces(parts: Split, contract: Contract, *, count: int = 256) -> NDArray[np.uint8]:
+    """Up to `count` validation faces, spread over all of them."""
     rows = parts.validation[:: max(1, len(parts.validation) // count)][:count]
-    contract = predictor.contract
     return parts.dataset.faces(rows, face_px=contract.face_px, channels=contract.channels)
 
 
@@ -246,6 +279,7 @@ def _refit(
     features = np.concatenate([predictor.features(faces), predictor.features(faces[:, :, ::-1])])
     targets = np.tile(dataset.targets[indices], 2)
     weight, bias = fit_svm(features, targets, len(contract.labels), recipe.svm)
+    assert isinstance(predictor.model, Hybrid)
     with torch.no_grad():
         predictor.model.svm.weight.copy_(torch.from_numpy(weight))
         predictor.model.svm.bias.copy_(torch.from_numpy(bias))
@@ -275,7 +309,7 @@ def fit_scale(margins: NDArray[np.floating], targets: NDArray[np.integer]) -> fl
     return float(np.exp((low + high) / 2))
 
 
-def count_multiply_adds(network: Hybrid, contract: Contract) -> int:
+def count_multiply_adds(network: Network, contract: Contract) -> int:
     """Multiply-adds of convolutions, linear layers and LSTM for one face."""
     counted = [0]
 

@@ -19,7 +19,7 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,7 @@ from tensorboardX import SummaryWriter
 from torch import Tensor
 
 from facetell.contract import Contract
+from facetell.datasets.clipfolders import LabelledClips
 from facetell.datasets.groups import write_groups
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import oversample
@@ -52,6 +53,8 @@ from facetell.train.checkpoint import (
 )
 from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.stretches import ClipSides, with_clips
+from facetell.train.teachers import Teachers
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
@@ -65,13 +68,15 @@ COLUMNS = (
 class Progress:
     """Whom to tell: `step(epoch, step, steps, loss)`, `epoch(row)`, `say(text)`.
 
-    `search(phase, share)` hears how far the search for near-copies is.
+    `search(phase, share)` hears how far the search for near-copies is, `cut(done, clips)` how many
+    clips have had their faces cut out.
     """
 
     step: Callable[[int, int, int, float], None] = lambda *_: None
     epoch: Callable[[dict[str, float]], None] = lambda _: None
     say: Callable[[str], None] = lambda _: None
     search: Callable[[str, float], None] = lambda *_: None
+    cut: Callable[[int, int], None] = lambda *_: None
 
 
 def train(
@@ -81,6 +86,8 @@ def train(
     *,
     resume: bool = False,
     start: Path | None = None,
+    clips: LabelledClips | None = None,
+    teachers: Sequence[Path] = (),
     groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
@@ -95,6 +102,9 @@ def train(
         resume: continue after the last finished epoch.
         start: a finished run whose network is taken and left as it is, while the recipe's LSTM
             over frames is trained on top of it.
+        clips: labelled clips that this LSTM learns from, too.
+        teachers: finished runs whose scores are a share of the targets; a resumed run
+            remembers them.
         groups: (N,) equal for faces that must share a side, in place of subjects and
             near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
@@ -106,8 +116,21 @@ def train(
     Raises:
         TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
             from the first epoch on; or the recipe's LSTM over frames has nothing to start from.
+        ContractError: the clips have other labels than the dataset.
     """
     progress = progress or Progress()
+    if clips is not None and not recipe.model.memory:
+        raise TrainingError(
+            f"expected a recipe with an LSTM over frames to go with --clips, got {recipe.name}. "
+            "Train recipe `frames`, or leave --clips out."
+        )
+    teachers = teachers or (_recorded_teachers(folder) if resume else ())
+    if bool(teachers) != (recipe.train.distil > 0):
+        raise TrainingError(
+            f"teachers and train.distil belong together: expected both or neither, got "
+            f"{len(teachers)} teachers and train.distil = {recipe.train.distil} in recipe "
+            f"{recipe.name}. Name finished runs with --teacher RUN, or set train.distil=0."
+        )
     if recipe.model.memory and not resume and start is None:
         raise TrainingError(
             f"recipe {recipe.name} trains an LSTM over frames on top of a finished run, and got "
@@ -135,18 +158,32 @@ def train(
             f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
         )
     contract = make_contract(recipe, dataset, parts)
+    filmed = None
+    if clips is not None:
+        filmed = ClipSides(clips, contract, seed=recipe.train.seed, progress=progress.cut)
+        contract = with_clips(contract, filmed)
+        for note in filmed.notes:
+            progress.say(note)
     if fabric.is_global_zero:
-        _open_folder(folder, recipe, contract, whole, together, resume=resume, start=start)
+        _open_folder(
+            folder, recipe, contract, whole, together,
+            resume=resume, start=start, clips=clips.source if clips else None,
+            teachers=teachers,
+        )  # fmt: skip
     side = parts.train
     if recipe.data.oversample:
         side = oversample(side, seed=recipe.train.seed)
-    faces = training_faces(side, recipe, contract)
-    judge = Judge(dataset, parts.validation, recipe, contract)
+    faces = training_faces(side, recipe, contract, filmed.train if filmed else None)
+    held_out = filmed.validation if filmed else None
+    judge = Judge(dataset, parts.validation, recipe, contract, held_out)
     progress.say(
         f"{len(faces):,} training faces, {len(parts.validation):,} validation faces, "
         f"{describe(recipe.model)}"
     )
 
+    taught = None
+    if teachers:
+        taught = Teachers(teachers, recipe, contract, drawn=parts.held_out).to(fabric.device)
     network = build_model(recipe.model, len(contract.labels), recipe.train)
     if network.memory is not None:
         _take_over(network, start or _started_from(folder))
@@ -175,17 +212,17 @@ def train(
         rate = 0.0
         batches = faces.epoch(epoch, rank=fabric.global_rank, processes=fabric.world_size)
         for step, (x, targets, elapsed, generator) in enumerate(clock.outside(batches)):
-            x, others, share = mix_up(x, targets, recipe.augment.mixup, generator)
-            x, targets, others, elapsed = fabric.to_device((x, targets, others, elapsed))
+            x, targets = mix_up(x, targets, recipe.augment.mixup, generator)
+            x, targets, elapsed = fabric.to_device((x, targets, elapsed))
+            if taught is not None:
+                targets = torch.lerp(targets, taught(x), recipe.train.distil)
             rate = learning_rate(recipe, epoch * steps + step, total)
             for group in optimiser.param_groups:
                 group["lr"] = rate
 
             optimiser.zero_grad()
             margins = model(x, elapsed).margins
-            loss = share * _loss(margins, targets, recipe)
-            if share < 1:
-                loss = loss + (1 - share) * _loss(margins, others, recipe)
+            loss = _loss(margins, targets, recipe)
             fabric.backward(loss)
             if recipe.train.clip_norm:
                 fabric.clip_gradients(
@@ -230,7 +267,7 @@ def train(
     averaged.cpu()
     return finish(
         averaged, recipe, contract, dataset, parts, folder,
-        write=fabric.is_global_zero, say=progress.say,
+        stretches=held_out, write=fabric.is_global_zero, say=progress.say,
     )  # fmt: skip
 
 
@@ -246,8 +283,8 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 
 
 def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
-    """Of margins (B, T, K) and targets (B, T)."""
-    margins, targets = margins.flatten(0, 1), targets.flatten()
+    """Of margins and targets, both (B, T, K)."""
+    margins, targets = margins.flatten(0, 1), targets.flatten(0, 1)
     if recipe.model.head == "svm":
         return squared_hinge(margins, targets)
     return F.cross_entropy(margins, targets, label_smoothing=recipe.train.label_smoothing)
@@ -310,6 +347,8 @@ def _open_folder(
     *,
     resume: bool,
     start: Path | None,
+    clips: str | None,
+    teachers: Sequence[Path],
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -319,7 +358,7 @@ def _open_folder(
         )
     if resume and record.exists():
         before = json.loads(record.read_text())
-        if before["recipe"] != recipe.to_dict() or before["data"] != contract.data:
+        if recipe_from_dict(before["recipe"]) != recipe or before["data"] != contract.data:
             raise TrainingError(
                 f"the run in {folder} was started with another recipe or other data. "
                 "Give the same --data, or start a new run."
@@ -335,6 +374,8 @@ def _open_folder(
         "data_source": dataset.source,
         "protocol": contract.protocol,
         "started_from": str(start) if start else None,
+        "clips_source": clips,
+        "teachers": [str(teacher) for teacher in teachers],
         "versions": _versions(),
         "commit": _commit(),
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
@@ -367,6 +408,13 @@ def _started_from(folder: Path) -> Path:
     return Path(json.loads((folder / "run.json").read_text())["started_from"])
 
 
+def _recorded_teachers(folder: Path) -> tuple[Path, ...]:
+    """Those of an interrupted run."""
+    record = folder / "run.json"
+    known = json.loads(record.read_text()) if record.exists() else {}
+    return tuple(Path(teacher) for teacher in known.get("teachers", ()))
+
+
 def _take_over(network: Hybrid, run: Path) -> None:
     """The faces' part of a finished run; the LSTM over frames stays as it is.
 
@@ -374,6 +422,10 @@ def _take_over(network: Hybrid, run: Path) -> None:
         TrainingError: the run has other blocks than the recipe, or was trained otherwise.
     """
     before = load_run(run).model
+    if not isinstance(before, Hybrid):
+        raise TrainingError(
+            f"expected a run of one network at {run}, got an ensemble. Start from one member."
+        )
     ours = replace(network.options, memory=0)
     if before.options != ours:
         differing = [
@@ -428,8 +480,8 @@ def training_seconds(folder: Path) -> float:
         return sum(float(row["seconds"]) for row in csv.DictReader(lines))
 
 
-def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
-    """The recipe and the data source of an interrupted run.
+def resumed_recipe(folder: Path) -> tuple[Recipe, str, str | None]:
+    """The recipe of an interrupted run, and where its data and its clips, if any, came from.
 
     Raises:
         TrainingError: no run there.
@@ -438,4 +490,5 @@ def resumed_recipe(folder: Path) -> tuple[Recipe, str]:
     if not record.is_file():
         raise TrainingError(f"expected a training run (with run.json) at {folder}, found none.")
     about = json.loads(record.read_text())
-    return recipe_from_dict(about["recipe"]), str(about["data_source"])
+    recipe = recipe_from_dict(about["recipe"])
+    return recipe, str(about["data_source"]), about.get("clips_source")

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from facetell.contract import Contract
 from facetell.errors import TrainingError
+from facetell.model.ensemble import Ensemble, Network
 from facetell.model.hybrid import Hybrid
-from facetell.predictor import Prediction, softmax
+from facetell.predictor import Prediction, calibrated
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.tensors import to_tensor
 from facetell.train.batches import clip_tensor
 from facetell.train.checkpoint import load_checkpoint
-from facetell.train.pseudoclips import PseudoClips
+from facetell.train.pseudoclips import Clips
 
 __all__ = ["TorchPredictor", "load_run"]
 
@@ -34,7 +35,7 @@ class TorchPredictor:
         contract: how faces become tensors and margins become scores.
     """
 
-    def __init__(self, model: Hybrid, contract: Contract, *, recipe: Recipe | None = None) -> None:
+    def __init__(self, model: Network, contract: Contract, *, recipe: Recipe | None = None) -> None:
         self.model = model
         self.contract = contract
         self.recipe = recipe
@@ -45,7 +46,7 @@ class TorchPredictor:
         if self.contract.flip:
             mirrored, _, _ = self.run(faces[:, :, ::-1])
             margins = (margins + mirrored) * np.float32(0.5)
-        return Prediction(margins, softmax(margins, self.contract.score_scale), theta)
+        return Prediction(margins, calibrated(margins, self.contract), theta)
 
     def features(self, faces: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(N, D): what the SVM sees."""
@@ -58,7 +59,7 @@ class TorchPredictor:
         """Margins (N, K), features (N, D), theta (N, 2, 3) or None; no mirroring."""
         was_training = self.model.training
         self.model.eval()
-        device = self.model.svm.weight.device
+        device = next(self.model.parameters()).device
         starts = range(0, len(faces), BATCH) if len(faces) else [0]
         outputs = [
             self.model(torch.from_numpy(to_tensor(faces[i : i + BATCH], self.contract)).to(device))
@@ -73,14 +74,14 @@ class TorchPredictor:
         return margins, features, torch.cat([o.theta[:, 0] for o in outputs]).cpu().numpy()
 
     @torch.inference_mode()
-    def run_clips(self, clips: PseudoClips) -> NDArray[np.float32]:
+    def run_clips(self, clips: Clips) -> NDArray[np.float32]:
         """Margins (B, T, K) of every frame of clips, with memory; no mirroring."""
         was_training = self.model.training
         self.model.eval()
-        device = self.model.svm.weight.device
+        device = next(self.model.parameters()).device
         margins = []
         for i in range(0, len(clips.frames), CLIPS):
-            some = PseudoClips(*(part[i : i + CLIPS] for part in clips))
+            some = Clips(*(part[i : i + CLIPS] for part in clips))
             faces = clip_tensor(some, self.contract).to(device)
             margins.append(self.model(faces, some.elapsed.to(device)).margins.cpu().numpy())
         self.model.train(was_training)
@@ -104,6 +105,12 @@ def load_run(folder: str | Path, *, flip: bool | None = None) -> TorchPredictor:
     contract = Contract.from_json(state["contract"])
     if flip is not None:
         contract = replace(contract, flip=flip)
+    members = [recipe_from_dict(values) for values in state.get("members", ())]
+    if members:
+        networks = [Hybrid(member.model, len(contract.labels)) for member in members]
+        joined = Ensemble(networks, state["scales"])
+        joined.load_state_dict(tensors)
+        return TorchPredictor(joined.eval(), contract, recipe=recipe)
     return TorchPredictor(_network(recipe, contract, tensors), contract, recipe=recipe)
 
 

@@ -15,14 +15,14 @@ from torch import Tensor
 
 from facetell.recipe import ClipOptions
 
-__all__ = ["PseudoClips", "make_clips"]
+__all__ = ["Clips", "make_clips"]
 
 _SLOWEST, _FASTEST = 8.0, 60.0  # frames a second
 _BLEND = 6  # frames at most in which one face gives way to another
 
 
-class PseudoClips(NamedTuple):
-    """Frames made of stills.
+class Clips(NamedTuple):
+    """Frames to learn from.
 
     Attributes:
         frames: (B, T, S, S) grey uint8.
@@ -34,6 +34,10 @@ class PseudoClips(NamedTuple):
     elapsed: Tensor
     targets: Tensor
 
+    def joined(self, others: Clips) -> Clips:
+        """These clips, then the others, of as many frames."""
+        return Clips(*(torch.cat(pair) for pair in zip(self, others, strict=True)))
+
 
 def make_clips(
     faces: Tensor,
@@ -42,7 +46,7 @@ def make_clips(
     other_targets: Tensor,
     options: ClipOptions,
     generator: torch.Generator,
-) -> PseudoClips:
+) -> Clips:
     """One clip of each face; in some of them the other face takes over.
 
     Both faces of a clip pass through the same movement and light, so that these do not tell
@@ -65,7 +69,7 @@ def make_clips(
     noise = torch.randn(x.shape, generator=generator)
     x = x + noise * (10 * options.shake * torch.rand(batch, 1, 1, 1, generator=generator))
     shown = torch.where(weight > 0.5, other_targets[:, None], targets[:, None])
-    return PseudoClips(x.round().clamp(0, 255).to(torch.uint8), elapsed, shown)
+    return Clips(x.round().clamp(0, 255).to(torch.uint8), elapsed, shown)
 
 
 def _elapsed(batch: int, frames: int, generator: torch.Generator) -> Tensor:

@@ -2,7 +2,7 @@
 
 import { colourOf } from "./colours.js";
 import { percent, ranked } from "./sureness.js";
-import { isStillSeen } from "./track.js";
+import { isRemembered } from "./track.js";
 
 const MARGIN = { left: 48, right: 96, top: 12, bottom: 26 };
 const ROWS = 40;
@@ -57,7 +57,7 @@ function drawLine(context, points, label, x, y) {
     context.lineJoin = "round";
     context.beginPath();
     points.forEach(({ time_s, scores }, n) => {
-      if (n > 0 && isStillSeen(points[n - 1], points[n])) context.lineTo(x(time_s), y(scores[label]));
+      if (n > 0 && isRemembered(points[n - 1], points[n])) context.lineTo(x(time_s), y(scores[label]));
       else context.moveTo(x(time_s), y(scores[label]));
     });
     context.stroke();

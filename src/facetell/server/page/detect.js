@@ -18,7 +18,12 @@ export async function detectFaces(image, run, { side, min_score, max_overlap }) 
       const [x, y] = [x1 + x2, y1 + y2]; // twice the centre, which must lie in the picture
       return x >= 0 && x < 2 * image.width && y >= 0 && y < 2 * image.height;
     })
-    .sort((a, b) => area(b.box_xyxy) - area(a.box_xyxy));
+    .sort(byArea);
+}
+
+// Orders faces, the largest first.
+export function byArea(a, b) {
+  return area(b.box_xyxy) - area(a.box_xyxy);
 }
 
 // The picture scaled onto a black canvas whose sides are multiples of 32.

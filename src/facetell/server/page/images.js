@@ -2,6 +2,9 @@
 
 export class InputError extends Error {}
 
+const MOST_KEPT = 4e6; // pixels of a canvas that stays in memory
+let kept = null; // its context
+
 const EXPECTED = "expected a photo (JPEG, PNG, WebP, AVIF, GIF, BMP)";
 
 // An ImageBitmap, turned as its EXIF data say, colours as stored. The caller closes it.
@@ -35,12 +38,19 @@ async function decode(file) {
 // Pixels {data, width, height} of a bitmap, four bytes each, transparency laid on white.
 export function pixelsOf(bitmap) {
   const { width, height } = bitmap;
-  const canvas = new OffscreenCanvas(width, height);
-  const context = canvas.getContext("2d", { willReadFrequently: true });
+  const context = contextOf(width, height);
   context.fillStyle = "white";
   context.fillRect(0, 0, width, height);
   context.drawImage(bitmap, 0, 0);
   return { data: context.getImageData(0, 0, width, height).data, width, height };
+}
+
+// A canvas to draw a picture on; that of frames, which come in one size, is kept.
+function contextOf(width, height) {
+  if (kept?.canvas.width === width && kept.canvas.height === height) return kept;
+  const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+  kept = width * height <= MOST_KEPT ? context : null;
+  return context;
 }
 
 function checkPixels(name, size, most) {

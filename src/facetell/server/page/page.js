@@ -6,14 +6,15 @@ import { showCards } from "./faces.js";
 import { decodePhoto, InputError } from "./images.js";
 import { makeReader } from "./reader.js";
 import { download, toCsv, toJson, toReading } from "./results.js";
+import { makeSmoother } from "./smooth.js";
 import { drawFaces } from "./stage.js";
 import { percent, ranked } from "./sureness.js";
-import { makeTracker } from "./track.js";
 
 const PHOTO = { bytes: 100e6, pixels: 50e6 }; // a phone's browser has less memory than Python
 const CLIP = { bytes: 4e9, pixels: 9.5e6, seconds: 1800 };
 const CLIP_RATE = 5; // frames of each second of a clip that should be read ...
 const SLOWEST = 0.25; // ... but it does not play slower than this
+const RECENT = 6; // frames over which the time of one is averaged: some are searched whole
 const MOST_READINGS = 20_000; // the newest are kept
 const LIVE_WINDOW_S = 30; // of the chart, for a camera
 const SAY_EVERY_MS = 4000; // a screen reader must get to finish its sentences
@@ -24,6 +25,7 @@ const video = $("video");
 let manifest; // what models.json says
 let reader; // the worker, started at first use
 let work = null; // what is being read: see begin()
+let works = 0; // and how many there were
 
 start();
 
@@ -111,6 +113,7 @@ async function changeModel() {
   showModel();
   if (!work) return;
   work.points = []; // a chart of two models would compare nothing
+  work.smooth = makeSmoother();
   if (work.kind === "photo") await readPhoto(work.file);
   else if (!work.live || video.paused) await readFrame(work, work.shown?.time_s ?? 0);
 }
@@ -119,7 +122,10 @@ async function changeModel() {
 function begin(kind, source, more = {}) {
   stop();
   complain("");
-  work = { kind, source, readings: [], points: [], tracker: makeTracker(), live: false, said: 0, ...more };
+  work = {
+    number: ++works, turn: 0, last_person: 0, kind, source, readings: [], points: [], took_ms: [],
+    smooth: makeSmoother(), live: false, said: 0, ...more,
+  };
   $("playback").hidden = kind !== "clip";
   $("over-time").hidden = kind === "photo";
   $("results").hidden = true;
@@ -265,18 +271,21 @@ async function follow(mine) {
     onNextFrame(next);
     if (busy) return;
     busy = true;
-    const time_s = mine.kind === "camera" ? (performance.now() - mine.began) / 1000 : mediaTime;
+    const now_s = mine.kind === "camera" ? (performance.now() - mine.began) / 1000 : mediaTime;
+    const time_s = Math.round(1000 * now_s) / 1000;
     const asked = performance.now();
     await attempt(() => readFrame(mine, time_s));
-    if (mine.kind === "clip" && mine === work) slowDown(performance.now() - asked);
+    if (mine.kind === "clip" && mine === work) slowDown(mine, performance.now() - asked);
     busy = false;
   };
   onNextFrame(next);
 }
 
 // A clip plays slower where frames take long, so that enough of each second is read.
-function slowDown(frame_ms) {
-  video.playbackRate = Math.min(1, Math.max(SLOWEST, 1000 / CLIP_RATE / frame_ms));
+function slowDown(mine, frame_ms) {
+  mine.took_ms = [...mine.took_ms, frame_ms].slice(-RECENT);
+  const mean_ms = mine.took_ms.reduce((total, ms) => total + ms, 0) / mine.took_ms.length;
+  video.playbackRate = Math.min(1, Math.max(SLOWEST, 1000 / CLIP_RATE / mean_ms));
 }
 
 function onNextFrame(callback) {
@@ -286,13 +295,14 @@ function onNextFrame(callback) {
 
 async function readFrame(mine, time_s) {
   if (!video.videoWidth) return;
+  const { number, turn, last_person } = mine;
   const bitmap = await createImageBitmap(video);
-  const turn = mine.turn;
   const result = await reader.read(bitmap, {
     detector: manifest.detector, model: model(), side: manifest.detector.live_side,
+    follow: { work: number, turn, last_person, time_s },
   });
   if (mine !== work || turn !== mine.turn || !mine.live) return result.bitmap.close();
-  show(mine, result, Math.round(1000 * time_s) / 1000);
+  show(mine, result, time_s);
   if (video.ended && mine.kind === "clip") conclude(mine); // this frame was still on its way
   else speak(mine, result.faces);
 }
@@ -305,13 +315,16 @@ function conclude(mine) {
 function startOverFrom() {
   if (work?.kind !== "clip") return;
   const from = video.currentTime;
-  work.turn = {}; // frames on their way are of the past
+  work.turn += 1; // frames on their way are of the past
   work.readings = work.readings.filter(({ time_s }) => time_s < from);
+  const people = work.readings.flatMap(({ faces }) => faces.map(({ person }) => person));
+  work.last_person = people.reduce((most, person) => Math.max(most, person), 0);
+  work.smooth = makeSmoother();
   work.points = work.points.filter(({ time_s }) => time_s < from);
 }
 
-function show(mine, { bitmap, size_wh, faces, looks, ms }, time_s) {
-  const people = named(mine, faces, time_s);
+function show(mine, { bitmap, size_wh, faces, people: numbers, frame, isSearched, looks, ms }, time_s) {
+  const people = named(mine, faces, numbers, frame, time_s);
   mine.shown = { size_wh, faces, looks, people, time_s, ms };
   const reading = {
     source: mine.source, size_wh, faces, model: model().contract.name, time_s,
@@ -321,7 +334,7 @@ function show(mine, { bitmap, size_wh, faces, looks, ms }, time_s) {
   if (mine.readings.length > MOST_READINGS) mine.readings.shift();
   drawPicture(bitmap);
   drawBoxes();
-  $("stage").dataset.ms = JSON.stringify(ms); // for benchmarks/page.py
+  $("stage").dataset.ms = JSON.stringify({ ...ms, frame, isSearched }); // for benchmarks/page.py
   const hidden = showCards($("cards"), { people, looks, noun: time_s === null ? "Face" : "Person", isGrey: model().contract.channels === 1 });
   $("no-faces").hidden = people.length > 0;
   $("no-faces").textContent = "No face was found in this picture. That is an answer, not an error; faces under about 24 pixels, covered or turned far away are missed.";
@@ -332,13 +345,12 @@ function show(mine, { bitmap, size_wh, faces, looks, ms }, time_s) {
 }
 
 // Number, label and score of each face: of the photo's, or of the person it belongs to.
-function named(mine, faces, time_s) {
-  const followed = time_s === null
-    ? faces.map(({ scores }, n) => ({ person: n + 1, frame: 0, scores }))
-    : mine.tracker.follow(faces, time_s);
-  return followed.map((one) => {
-    const [[label, score]] = ranked(one.scores);
-    return { ...one, label, score };
+function named(mine, faces, numbers, frame, time_s) {
+  return faces.map((face, n) => {
+    const person = numbers[n];
+    const scores = time_s === null ? face.scores : mine.smooth(person, face.scores, time_s);
+    const [[label, score]] = ranked(scores);
+    return { person, frame, scores, label, score };
   });
 }
 

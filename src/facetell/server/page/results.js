@@ -17,7 +17,8 @@ export function toJson(readings) {
 export function toCsv(readings, labels) {
   const head = [
     "source", "time_s", "face", "person", "x1", "y1", "x2", "y2", "label", "score", "margin",
-    ...labels.map((label) => `score_${label}`), "detector_score", "model", "error",
+    ...labels.map((label) => `score_${label}`), "set", "sure", "warnings",
+    "detector_score", "model", "error",
   ];
   const rows = readings.flatMap((reading) =>
     reading.faces.length
@@ -36,11 +37,12 @@ export function download(name, type, text) {
 }
 
 function row({ source, time_s, model, error }, face, number, labels) {
-  const blank = Array(face ? 0 : 8 + labels.length).fill(null);
+  const blank = Array(face ? 0 : 11 + labels.length).fill(null);
   const values = face
     ? [
         face.person, ...face.box_xyxy, face.label, face.scores[face.label], face.margin,
         ...labels.map((label) => face.scores[label]),
+        face.set?.join("|"), face.sure, face.warnings.join("|"),
       ]
     : blank;
   return [source, time_s, number, ...values, face?.detector_score, model, error];

@@ -38,17 +38,36 @@ export async function predict(faces, contract, run) {
   if (!faces.length) return [];
   const [count, labels] = [faces.length, contract.labels.length];
   const tensor = toTensor(faces, contract);
-  const first = await run(tensor, count);
-  const mirrored = contract.flip ? await run(mirror(tensor, contract.face_px), count) : null;
+  // One call for the faces and their mirror images: two took a quarter longer for a single face.
+  const found = contract.flip
+    ? await run(joined(tensor, mirror(tensor, contract.face_px)), 2 * count)
+    : await run(tensor, count);
   return faces.map((_, n) => {
-    const part = (values, size) => Array.from(values.subarray(n * size, (n + 1) * size));
-    const theta = first.theta ? part(first.theta, 6) : null;
-    const margins = part(first.margins, labels);
-    if (!mirrored) return { margins, scores: part(first.scores, labels), theta };
-    const other = part(mirrored.margins, labels);
+    const part = (values, size, row = n) => Array.from(values.subarray(row * size, (row + 1) * size));
+    const theta = found.theta ? part(found.theta, 6) : null;
+    const margins = part(found.margins, labels);
+    if (!contract.flip) return { margins, scores: calibrated(margins, contract), theta };
+    const other = part(found.margins, labels, count + n);
     const mean = margins.map((margin, k) => Math.fround(Math.fround(margin + other[k]) * 0.5));
-    return { margins: mean, scores: softmax(mean, contract.score_scale), theta };
+    return { margins: mean, scores: calibrated(mean, contract), theta };
   });
+}
+
+function joined(first, second) {
+  const both = new Float32Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
+}
+
+// As predictor.py: the scale by the label with the highest margin, two soft bends.
+export function calibrated(margins, { score_scale, score_factors, score_slopes: [low, high] }) {
+  const top = margins.indexOf(Math.max(...margins));
+  const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
+  const bent = margins.map(
+    (m) => m - ((low - 1) * softplus(-2 * (m + 1))) / 2 + ((high - 1) * softplus(2 * m)) / 2,
+  );
+  return softmax(bent, score_scale * (score_factors[top] ?? 1));
 }
 
 export function softmax(margins, scale) {
@@ -59,7 +78,7 @@ export function softmax(margins, scale) {
 }
 
 // A face in the shape of Python's `Face.to_dict()`.
-export function toFace(detection, { margins, scores }, labels) {
+export function toFace(detection, { margins, scores }, labels, warnings) {
   const sorted = [...scores].sort((a, b) => b - a);
   const named = (values) => Object.fromEntries(labels.map((label, k) => [label, values[k]]));
   return {
@@ -70,6 +89,9 @@ export function toFace(detection, { margins, scores }, labels) {
     margin: sorted[0] - sorted[1],
     detector_score: detection.score,
     landmarks_xy: detection.landmarks_xy,
+    set: null,
+    sure: null,
+    warnings,
   };
 }
 

@@ -5,10 +5,12 @@
 import * as ort from "./vendor/ort.wasm.min.js";
 import { cropFace, cropQuad } from "./crop.js";
 import { detectFaces } from "./detect.js";
+import { makeFinder } from "./follow.js";
 import { pixelsOf } from "./images.js";
+import { warn } from "./quality.js";
 import { lookedAt, predict, straighten, toFace } from "./score.js";
 
-const BATCH = 16; // faces per call; memory grows with it
+const BATCH = 8; // faces per call, with their mirror images; memory grows with it
 const HERE = new URL("./", import.meta.url);
 
 ort.env.logLevel = "error";
@@ -23,6 +25,7 @@ ort.env.wasm.numThreads = self.crossOriginIsolated
 
 const sessions = new Map(); // file -> promise of a session
 let queue = Promise.resolve(); // one task at a time: the networks are not re-entrant
+let followed = {}; // {work, turn, finder}: the clip or camera whose people are known
 
 self.onmessage = ({ data }) => {
   queue = queue.then(() => answer(data));
@@ -42,14 +45,20 @@ async function open({ detector, model }) {
   return { threads: ort.env.wasm.numThreads };
 }
 
-// A picture -> {faces, looks, size_wh, bitmap, ms}. `looks` tells, face by face, what the model
-// was given and where it looked.
-async function read({ bitmap, detector, model, side }) {
+// A picture -> {faces, people, looks, size_wh, bitmap, ms, ...}. `looks` tells, face by face, what
+// the model was given and where it looked; `people` gives their numbers. For a frame, `follow`
+// says of what; without it the picture stands for itself.
+async function read({ bitmap, detector, model, side, follow = null }) {
   const { contract } = model;
   const start = performance.now();
   const image = pixelsOf(bitmap);
   const taken = performance.now();
-  const found = await detectFaces(image, detectorRun(detector), { ...detector, side });
+  const run = detectorRun(detector);
+  const detect = (picture, longer) => detectFaces(picture, run, { ...detector, side: longer });
+  const { people, frame, isSearched } = follow
+    ? await finderOf(follow, detect, side).find(image, follow.time_s)
+    : { people: alone(await detect(image, side)), frame: 0, isSearched: true };
+  const found = people.map(({ detection }) => detection);
   const detected = performance.now();
   const quads = found.map((face) => cropQuad(face, contract));
   const crops = quads.map((quad) => cropFace(image, quad, contract.face_px));
@@ -61,10 +70,26 @@ async function read({ bitmap, detector, model, side }) {
   return {
     bitmap,
     size_wh: [image.width, image.height],
-    faces: found.map((face, n) => toFace(face, scored[n], contract.labels)),
+    faces: found.map((face, n) => toFace(face, scored[n], contract.labels, warn(crops[n], face))),
+    people: people.map(({ person }) => person),
+    frame,
+    isSearched,
     looks: crops.map((crop, n) => look(crop, quads[n], scored[n].theta)),
     ms: { pixels: taken - start, detect: detected - taken, score: end - detected },
   };
+}
+
+// What is known of the people of a clip or camera. Another `work` begins with nobody; another
+// `turn` of it, after a jump, too, but numbers go on after `last_person`.
+function finderOf({ work, turn, last_person }, detect, side) {
+  if (followed.work !== work) followed = { work, turn, finder: makeFinder(detect, side) };
+  if (followed.turn !== turn) followed.finder.startOver(last_person);
+  followed.turn = turn;
+  return followed.finder;
+}
+
+function alone(found) {
+  return found.map((detection, n) => ({ person: n + 1, detection }));
 }
 
 function look(crop, quad, theta) {

@@ -1,0 +1,98 @@
+"""Networks that learn from other networks."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from facetell.datasets.toon import make_toon  # noqa: E402
+from facetell.errors import TrainingError  # noqa: E402
+from facetell.recipe import recipe_from_dict  # noqa: E402
+from facetell.train.loop import Progress, train  # noqa: E402
+from facetell.train.predictor import load_run  # noqa: E402
+from facetell.train.teachers import Teachers  # noqa: E402
+
+
+def toon():
+    return make_toon(characters=6, per_emotion=4, face_px=16)
+
+
+def recipe(*, data=None, widths=(4, 6), **options):
+    return recipe_from_dict(
+        {
+            "name": "tiny",
+            "model": {"face_px": 16, "widths": list(widths), "relu_each": True, "stn": False,
+                      "batch_norm": True, "features": 8, "hidden": 8, "grid": 2},
+            "train": {"epochs": 2, "batch_size": 16, **options},
+            "data": data or {},
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def teachers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("teachers")
+    for seed in (0, 1):
+        train(recipe(seed=seed, widths=(6, 8)), toon(), folder / str(seed), accelerator="cpu")
+    return [folder / "0", folder / "1"]
+
+
+def test_the_targets_of_a_pupil_are_the_mean_of_calibrated_scores(teachers):
+    faces = toon().faces(range(5), face_px=16)
+    runs = [load_run(run, flip=False) for run in teachers]
+    expected = np.mean([run.predict(faces).scores for run in runs], axis=0)
+    from facetell.tensors import to_tensor
+
+    taught = Teachers(teachers, recipe(), runs[0].contract, drawn=False)
+    x = torch.from_numpy(to_tensor(faces, runs[0].contract))
+    assert taught(x)[:, 0].numpy() == pytest.approx(expected, abs=1e-5)
+    assert not any(p.requires_grad for p in taught.parameters())
+
+
+def test_a_pupil_that_hears_teachers_alone_never_sees_the_labels(tmp_path, teachers, monkeypatch):
+    import facetell.train.loop as loop
+
+    seen = []
+    original = loop._loss
+    monkeypatch.setattr(loop, "_loss", lambda m, t, r: seen.append(t.clone()) or original(m, t, r))
+    done = train(recipe(distil=1.0), toon(), tmp_path / "run", teachers=teachers,
+                 accelerator="cpu")  # fmt: skip
+    targets = torch.cat(seen)
+    assert torch.allclose(targets.sum(-1), torch.ones(targets.shape[:2]))
+    assert targets.max() < 1
+    assert "100% of the targets are teachers' scores" in done.contract.protocol
+
+
+def test_a_resumed_pupil_has_the_same_teachers(tmp_path, teachers):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    chosen = recipe(distil=0.5)
+    train(chosen, toon(), whole, teachers=teachers, accelerator="cpu")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(chosen, toon(), killed, teachers=teachers, accelerator="cpu",
+              progress=Progress(epoch=stop))  # fmt: skip
+    train(chosen, toon(), killed, resume=True, accelerator="cpu")
+    ours, theirs = (load_run(folder).model.state_dict() for folder in (killed, whole))
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert json.loads((whole / "run.json").read_text())["teachers"] == list(map(str, teachers))
+
+
+def test_teachers_that_do_not_fit_are_refused(tmp_path, teachers):
+    out = tmp_path / "run"
+    taught = recipe(distil=0.5)
+    with pytest.raises(TrainingError, match=r"both or neither, got 0 teachers and .* = 0.5"):
+        train(taught, toon(), out)
+    with pytest.raises(TrainingError, match=r"both or neither, got 2 teachers and .* = 0.0"):
+        train(recipe(), toon(), out, teachers=teachers)
+    other = make_toon(characters=7, per_emotion=4, face_px=16)
+    with pytest.raises(TrainingError, match="with the data"):
+        train(taught, other, out, teachers=teachers, accelerator="cpu")
+    drawn = recipe(distil=0.5, data={"protocol": "random-80-10-10"})
+    with pytest.raises(TrainingError, match=r"protocol random-80-10-10.*got official"):
+        train(drawn, toon(), tmp_path / "drawn", teachers=teachers, accelerator="cpu")
