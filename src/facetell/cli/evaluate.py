@@ -174,7 +174,9 @@ def evaluate(
     from facetell.report.html import write_report
 
     check_targets([path for path in (report, predictions, robustness_out) if path], force)
-    errors_of = find_reference(reference, open_model=lambda name: _load(name, flip, threads))
+    errors_of = None
+    if robustness:
+        errors_of = find_reference(reference, open_model=lambda name: _load(name, flip, threads))
     predictors = [_load(name, flip, threads) for name in (model, against) if name is not None]
     dataset = open_dataset(data, label_order=label_order)
     kept = read_groups(dataset, together) if together else None

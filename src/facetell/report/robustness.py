@@ -98,7 +98,9 @@ def _strips(found: Robustness, judged: Judged) -> Markup:
         for name, corruption in CORRUPTIONS.items()
     ]
     words = "One face under every corruption, severity 1 to 5 from left to right."
-    return tag("div", tag("p", words), tag("ul", *items, class_="faces strips"))
+    return tag(
+        "div", tag("p", words, style="margin-top:1.1rem"), tag("ul", *items, class_="faces strips")
+    )
 
 
 def strip(
