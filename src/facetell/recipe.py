@@ -167,6 +167,12 @@ class AugmentOptions:
     contrast: float = _option(0.25, "change contrast by up to this share", _fraction)
     brightness: float = _option(0.15, "add up to this share of the full range", _fraction)
     erase: float = _option(0.0, "probability of blanking a rectangle", _fraction)
+    coarse: float = _option(
+        0.0, "probability of losing detail, as a small or blurred face", _fraction
+    )
+    noise: float = _option(
+        0.0, "add noise of up to this deviation, share of the full range", _fraction
+    )
     mixup: float = _option(0.0, "alpha of mixup; 0 = off", _not_negative)
 
 

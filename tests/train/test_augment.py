@@ -1,5 +1,7 @@
 """Augmentation."""
 
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -86,3 +88,26 @@ def test_mixup_off_changes_nothing_and_on_keeps_the_larger_share():
     assert (shares.diagonal() >= 0.5).all()
     assert torch.allclose(shares.sum(1), torch.ones(8))
     assert torch.allclose(mixed, shares @ x, atol=1e-6)
+
+
+def spoilt(**options):
+    """400 faces of black and white stripes of one pixel, changed in one way."""
+    faces = torch.zeros(400, 24, 24, dtype=torch.uint8)
+    faces[:, :, ::2] = 200
+    return augment(faces, replace(NOTHING, **options), generator(), face_px=24).float()
+
+
+def test_coarse_faces_lose_detail_and_keep_their_brightness():
+    before, after = spoilt(), spoilt(coarse=0.5)
+    contrast = (after[:, :, 1:] - after[:, :, :-1]).abs().mean((1, 2))
+    changed = contrast < 0.99 * (before[:, :, 1:] - before[:, :, :-1]).abs().mean()
+    assert 150 < changed.sum() < 250
+    assert contrast.min() < 40
+    assert (after[~changed] - before[~changed]).abs().max() <= 2
+    assert (after - before).mean((1, 2)).abs().max() < 6
+
+
+def test_every_second_face_gets_noise_of_some_deviation():
+    deviation = (spoilt(noise=0.2)[:, :, ::2] - 200).std((1, 2))
+    assert 150 < (deviation > 0).sum() < 250
+    assert 20 < deviation.max() < 60

@@ -20,7 +20,7 @@ __all__ = ["augment", "mix_up"]
 def augment(
     faces: Tensor, options: AugmentOptions, generator: torch.Generator, *, face_px: int
 ) -> Tensor:
-    """Each face flipped, turned, resized, moved, relit and partly blanked at random.
+    """Each face flipped, turned, resized, moved, relit, coarsened and partly blanked at random.
 
     Args:
         faces: (B, S, S) or (B, S, S, 3) uint8.
@@ -37,6 +37,10 @@ def augment(
     grid = F.affine_grid(theta, [len(x), 1, face_px, face_px], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     x = _relight(x, options, generator)
+    if options.coarse:
+        x = _coarsen(x, options.coarse, generator)
+    if options.noise:
+        x = _add_noise(x, options.noise, generator)
     if options.erase:
         x = _erase(x, options.erase, generator)
     x = x.round().clamp(0, 255).to(torch.uint8)
@@ -81,6 +85,29 @@ def _relight(x: Tensor, options: AugmentOptions, generator: torch.Generator) -> 
     offset = _spread(len(x), 255 * options.brightness, generator)
     mean = x.mean((1, 2, 3), keepdim=True)
     return (x - mean) * gain[:, None, None, None] + mean + offset[:, None, None, None]
+
+
+def _coarsen(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+    """Mixed with itself at half, a third or a quarter of its size."""
+    batch, side = len(x), x.shape[-1]
+    draw = torch.rand(batch, 3, generator=generator)
+    share = (draw[:, 0] * (draw[:, 1] < probability))[:, None, None, None]
+    factor = 2 + (3 * draw[:, 2]).long().clamp_max(2)
+    soft = x.clone()
+    for size in (2, 3, 4):
+        chosen = factor == size
+        if chosen.any():
+            small = F.adaptive_avg_pool2d(x[chosen], side // size)
+            soft[chosen] = F.interpolate(small, (side, side), mode="bilinear", align_corners=False)
+    return torch.lerp(x, soft, share)
+
+
+def _add_noise(x: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Gaussian noise on every second face, of a deviation from 0 to the most."""
+    draw = torch.rand(len(x), 2, generator=generator)
+    deviation = 255 * most * draw[:, 0] * (draw[:, 1] < 0.5)
+    noise = torch.randn(x.shape, generator=generator)
+    return x + noise * deviation[:, None, None, None]
 
 
 def _erase(x: Tensor, probability: float, generator: torch.Generator) -> Tensor:
