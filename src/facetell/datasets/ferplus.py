@@ -30,7 +30,7 @@ from facetell.labels import EMOTIONS, FERPLUS, canonical
 
 __all__ = [
     "EIGHT", "FORM", "majority_labels", "read_ferplus", "read_voted", "soft_labels",
-    "with_majority_labels",
+    "vote_counts", "with_majority_labels",
 ]  # fmt: skip
 
 LICENCE = f"{fer2013.LICENCE} FER+ votes: MIT licence."
@@ -71,6 +71,13 @@ def majority_labels(votes: ArrayLike, *, names: Sequence[str] = FERPLUS) -> NDAr
     favourite = counted.argmax(axis=1)
     clear = 2 * counted.max(axis=1) > counted.sum(axis=1)
     return _places(names)[np.where(clear, favourite, _UNKNOWN)]
+
+
+def vote_counts(dataset: Dataset, indices: ArrayLike) -> NDArray[np.int64]:
+    """(N, 10) votes of these samples in the order of FERPLUS; zeros where nobody voted."""
+    nobody = (0,) * len(FERPLUS)
+    cast = [dataset.samples[i].votes or nobody for i in np.asarray(indices, np.int64)]
+    return np.array(cast, np.int64).reshape(-1, len(FERPLUS))
 
 
 def soft_labels(

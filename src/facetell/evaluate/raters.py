@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facetell.datasets.ferplus import vote_counts
 from facetell.datasets.sample import Dataset
 from facetell.labels import FERPLUS, canonical
 
@@ -69,8 +70,7 @@ def votes_for(
     columns = [index[name] for name in labels if name in index]
     if len(columns) < len(labels):
         return np.zeros((len(indices), len(labels)), np.int64)
-    cast = [dataset.samples[i].votes or (0,) * len(FERPLUS) for i in indices]
-    return np.array(cast, np.int64).reshape(-1, len(FERPLUS))[:, columns]
+    return vote_counts(dataset, indices)[:, columns]
 
 
 def rater_score(

@@ -16,11 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from facetell.contract import Contract
-from facetell.datasets.ferplus import soft_labels
+from facetell.datasets.ferplus import soft_labels, vote_counts
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import TrainSide
 from facetell.errors import TrainingError
-from facetell.labels import FERPLUS
 from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
 from facetell.train.augment import augment
@@ -157,14 +156,13 @@ def soft_targets(dataset: Dataset, indices: NDArray[np.int64], votes: float) -> 
     labels = F.one_hot(torch.from_numpy(dataset.targets[indices]), len(dataset.labels)).float()
     if not votes:
         return labels
-    cast = [dataset.samples[i].votes for i in indices]
-    if not any(cast):
+    cast = vote_counts(dataset, indices)
+    if not cast.any():
         raise TrainingError(
             f"expected FER+ votes with the training faces of {dataset.source}, found none. Give "
             "data with votes (see `facetell data list`), or set data.votes=0."
         )
-    table = np.array([row or (0,) * len(FERPLUS) for row in cast])
-    soft = torch.from_numpy(soft_labels(table, names=dataset.labels))
+    soft = torch.from_numpy(soft_labels(cast, names=dataset.labels))
     voted = soft.sum(1, keepdim=True) > 0
     return torch.where(voted, torch.lerp(labels, soft, votes), labels)
 

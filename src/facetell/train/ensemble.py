@@ -1,4 +1,4 @@
-"""Finished runs -> one run that is their ensemble; one recipe -> runs with several seeds."""
+"""Finished runs -> one run that is their ensemble."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from facetell.datasets import open_dataset
 from facetell.datasets.groups import write_groups
 from facetell.datasets.sample import Dataset
 from facetell.errors import TrainingError
@@ -20,8 +19,7 @@ from facetell.train.finish import (
     Judge,
     count_multiply_adds,
     fit_scale,
-    run_groups,
-    split_for,
+    reopen,
 )
 from facetell.train.predictor import TorchPredictor, load_run
 from facetell.train.teachers import check_alike
@@ -69,10 +67,9 @@ def join_runs(
     first = members[0]
     assert first.recipe is not None
     about = json.loads((runs[0] / "run.json").read_text())
-    if dataset is None:
-        dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    together = run_groups(runs[0], dataset)
-    parts = split_for(first.recipe, dataset, together)
+    whole, together, parts = reopen(
+        runs[0], first.recipe, source=source, label_order=label_order, dataset=dataset
+    )
     for run, member in zip(runs[1:], members[1:], strict=True):
         check_alike(run, member, first.recipe, first.contract, drawn=parts.held_out)
         if member.contract.face_px != first.contract.face_px:
@@ -103,7 +100,7 @@ def join_runs(
     )
     folder.mkdir(parents=True, exist_ok=True)
     if together is not None:
-        write_groups(dataset, together, folder / GROUPS, overwrite=True)
+        write_groups(whole, together, folder / GROUPS, overwrite=True)
     recipes = [member.recipe.to_dict() for member in members if member.recipe is not None]
     record = about | {"joined": [str(run) for run in runs], "recipe": recipes[0]}
     write_atomically(folder / "run.json", json.dumps(record, indent=2) + "\n")

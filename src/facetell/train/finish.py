@@ -40,6 +40,7 @@ __all__ = [
     "held_out_faces",
     "make_contract",
     "refit_run",
+    "reopen",
     "run_groups",
     "sides_of",
     "split_for",
@@ -236,13 +237,12 @@ def refit_run(
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
     about = json.loads((run / "run.json").read_text())
-    if dataset is None:
-        dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    together = run_groups(run, dataset)
-    parts = split_for(recipe, dataset, together)
+    whole, together, parts = reopen(
+        run, recipe, source=source, label_order=label_order, dataset=dataset
+    )
     folder.mkdir(parents=True, exist_ok=True)
     if together is not None:
-        write_groups(dataset, together, folder / GROUPS, overwrite=True)
+        write_groups(whole, together, folder / GROUPS, overwrite=True)
     dataset = parts.dataset
     contract = make_contract(recipe, dataset, parts)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
@@ -259,9 +259,31 @@ def sides_of(
 ) -> Split:
     """The sides of a run's data, as they were when it was trained."""
     assert predictor.recipe is not None
-    about = json.loads((run / "run.json").read_text())
-    dataset = open_dataset(source or about["data_source"], label_order=label_order)
-    return split_for(predictor.recipe, dataset, run_groups(run, dataset))
+    return reopen(run, predictor.recipe, source=source, label_order=label_order)[2]
+
+
+def reopen(
+    run: Path,
+    recipe: Recipe,
+    *,
+    source: str | None = None,
+    label_order: Sequence[str] | None = None,
+    dataset: Dataset | None = None,
+) -> tuple[Dataset, NDArray[np.int64] | None, Split]:
+    """A run's data, what it was told to keep together, and the sides the recipe makes of both.
+
+    Args:
+        run: its folder.
+        recipe: whose protocol counts.
+        source: path of the data; by default what the run was trained on.
+        label_order: names of its label numbers, where it has only numbers.
+        dataset: the data themselves, where they are open already.
+    """
+    if dataset is None:
+        about = json.loads((run / "run.json").read_text())
+        dataset = open_dataset(source or about["data_source"], label_order=label_order)
+    together = run_groups(run, dataset)
+    return dataset, together, split_for(recipe, dataset, together)
 
 
 def held_out_faces(parts: Split, contract: Contract, *, count: int = 256) -> NDArray[np.uint8]:
