@@ -153,6 +153,11 @@ class TrainOptions:
         0.0, "share of the epochs, at the start, that see faces at three quarters of the size",
         _fraction,
     )  # fmt: skip
+    precision: Literal["float32", "bf16"] = _option(
+        "float32",
+        "arithmetic of the convolutions while training; bf16 = bfloat16 where the processor has "
+        "it, in little more than half the time",
+    )
     seed: int = _option(0, "seed of weights, order, augmentation and dropout", _not_negative)
 
 

@@ -213,3 +213,21 @@ def test_the_reference_of_corruption_errors_has_eight_weight_layers_and_no_augme
     assert [type(layer).__name__ for layer in layers] == ["Conv2d"] * 6 + ["Linear"] * 2
     assert model.stn is model.reader is None
     assert not any(asdict(recipe.augment).values())
+
+
+def test_bfloat16_changes_numbers_a_little_and_types_not_at_all():
+    torch.manual_seed(0)
+    recipe = load_recipe("strong", overrides=["model.widths=[8, 16, 16]", "model.features=16"])
+    network = build_model(recipe.model, 7, recipe.train).eval()
+    faces = torch.randn(4, 1, 1, 48, 48)
+    whole = network(faces)
+
+    network.bf16 = True
+    halved = network(faces)
+    halved.margins.square().sum().backward()
+
+    assert {value.dtype for value in halved if value is not None} == {torch.float32}
+    assert {p.grad.dtype for p in network.parameters()} == {torch.float32}
+    assert torch.equal(halved.theta, whole.theta)  # the spatial transformer stays as it is
+    difference = (halved.margins - whole.margins).abs().max()
+    assert 0 < difference < 0.05 * whole.margins.abs().max()

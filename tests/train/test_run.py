@@ -21,6 +21,7 @@ from facetell.cli import _group  # noqa: E402
 from facetell.datasets.groups import write_groups  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.errors import TrainingError  # noqa: E402
+from facetell.model.hybrid import Hybrid  # noqa: E402
 from facetell.recipe import load_recipe  # noqa: E402
 from facetell.train.checkpoint import load_checkpoint  # noqa: E402
 from facetell.train.finish import refit_run  # noqa: E402
@@ -177,6 +178,32 @@ def test_a_run_leaves_everything_needed_to_repeat_it(tmp_path, recipe):
     assert predictor.contract.results["accuracy"] == pytest.approx(
         max(row["validation_accuracy"] for row in seen), abs=1e-6
     )
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_bfloat16_is_for_training_only_and_where_the_processor_has_it(
+    tmp_path, recipe, monkeypatch, there
+):
+    halved, said = [], []
+    forward = Hybrid.forward
+
+    def watched(self, *inputs):
+        halved.append(self.bf16)
+        return forward(self, *inputs)
+
+    monkeypatch.setattr(Hybrid, "forward", watched)
+    monkeypatch.setattr("facetell.train.loop._has_bfloat16", lambda device: there)
+    chosen = load_recipe(recipe, overrides=["train.precision=bf16", "train.epochs=1"])
+
+    predictor = train(
+        chosen, toon(), tmp_path / "run", accelerator="cpu", progress=Progress(say=said.append)
+    )
+
+    assert halved[0] is there
+    assert halved[-1] is False
+    assert any("no bfloat16 arithmetic" in text for text in said) is not there
+    assert {p.dtype for p in predictor.model.parameters()} == {torch.float32}
+    assert not predictor.model.bf16
 
 
 @pytest.mark.parametrize("fit", ["sklearn", "admm"])

@@ -44,7 +44,13 @@ class Hybrid(nn.Module):
     Args:
         options: which blocks, and how large.
         classes: K.
+
+    Attributes:
+        bf16: the CNN computes in bfloat16, all else in float32. For training: a network comes
+            out of its run with this off.
     """
+
+    bf16 = False
 
     def __init__(self, options: ModelOptions, classes: int) -> None:
         super().__init__()
@@ -100,7 +106,8 @@ class Hybrid(nn.Module):
         if self.stn is not None:
             x, theta = self.stn(x)
             theta = theta.unflatten(0, (batch, frames))
-        outputs = self.sequence(self.cells(self.cnn(x)))  # (B * T, L, D)
+        maps = _in_bfloat16(self.cnn, x) if self.bf16 else self.cnn(x)
+        outputs = self.sequence(self.cells(maps))  # (B * T, L, D)
         features = self.standardise(outputs.mean(1))  # (B * T, D)
         steps = None
         if self.reader is not None and not self.training:
@@ -164,6 +171,13 @@ class Hybrid(nn.Module):
         if self.memory is not None:
             self.memory.train(mode)
         return self
+
+
+def _in_bfloat16(cnn: nn.Module, x: Tensor) -> Tensor:
+    """Feature maps, float32, by convolutions in bfloat16; the weights stay float32."""
+    with torch.autocast(x.device.type, torch.bfloat16):
+        maps: Tensor = cnn(x)
+    return maps.float()
 
 
 class _Standardise(nn.BatchNorm1d):

@@ -191,6 +191,10 @@ def train(
     averaged = build_model(recipe.model, len(contract.labels), recipe.train)
     averaged.load_state_dict(network.state_dict())
     averaged.to(fabric.device)
+    if recipe.train.precision == "bf16":
+        network.bf16 = averaged.bf16 = _has_bfloat16(fabric.device)
+        if not network.bf16:
+            progress.say("this processor has no bfloat16 arithmetic: training in float32")
     model, optimiser = fabric.setup(
         network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         _optimiser(network, recipe),
@@ -264,7 +268,7 @@ def train(
         writer.close()
     best, _ = load_checkpoint(folder / "best.safetensors")
     averaged.load_state_dict(best)
-    averaged.cpu()
+    averaged.cpu().bf16 = False
     return finish(
         averaged, recipe, contract, dataset, parts, folder,
         stretches=held_out, write=fabric.is_global_zero, say=progress.say,
@@ -280,6 +284,14 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
     if step < warm:
         return peak * (step + 1) / warm
     return peak * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+
+
+def _has_bfloat16(device: torch.device) -> bool:
+    """Whether convolutions in bfloat16 are fast there, not emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    asked = (f"_is_{unit}_supported" for unit in ("avx512_bf16", "amx_tile"))
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)
 
 
 def _loss(margins: Tensor, targets: Tensor, recipe: Recipe) -> Tensor:
