@@ -28,6 +28,7 @@ _COLOURS: dict[str, tuple[int, int, int]] = {
     "sad": (86, 180, 233),
     "surprise": (230, 159, 0),
     "neutral": (200, 200, 200),
+    "contempt": (0, 114, 178),
 }
 _OTHER = (255, 255, 255)
 _OUTSIDE = (140, 140, 140)  # labels that are not in a face's set

@@ -289,7 +289,7 @@ def learning_rate(recipe: Recipe, step: int, total: int) -> float:
 def _has_bfloat16(device: torch.device) -> bool:
     """Whether convolutions in bfloat16 are fast there, not emulated."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     asked = (f"_is_{unit}_supported" for unit in ("avx512_bf16", "amx_tile"))
     return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in asked)
 

@@ -9,6 +9,7 @@ const COLOURS = {
   sad: [86, 180, 233],
   surprise: [230, 159, 0],
   neutral: [200, 200, 200],
+  contempt: [0, 114, 178],
 };
 
 export function colourOf(label) {
