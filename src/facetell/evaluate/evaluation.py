@@ -217,7 +217,10 @@ class Evaluation:
             baseline=_baseline(judged),
             sureness=sureness_of(judged, seed=seed),
             raters=rater_score(
-                judged.predicted, votes_for(dataset, judged.indices, dataset.labels), seed=seed
+                judged.predicted,
+                votes_for(dataset, judged.indices, dataset.labels),
+                groups=own,
+                seed=seed,
             ),
             removed=split.removed,
             data=data,
