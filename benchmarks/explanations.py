@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from facetell.datasets import open_dataset
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import split
-from facetell.evaluate.metrics import bootstrap_interval
+from facetell.evaluate.metrics import bootstrap_mean
 from facetell.runtime.occlusion import occlude
 from facetell.runtime.session import Model, load
 
@@ -99,10 +99,8 @@ def measure(
 
 
 def shown(values: NDArray[np.float64]) -> str:
-    low, high = bootstrap_interval(
-        np.stack([values, np.ones(len(values))], 1), lambda sums: sums[:, 0] / sums[:, 1]
-    )
-    return f"{values.mean():+.3f} ({low:+.3f} to {high:+.3f})"
+    mean, low, high = bootstrap_mean(values)
+    return f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def main() -> None:

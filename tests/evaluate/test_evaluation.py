@@ -11,6 +11,7 @@ from facetell.datasets.splits import split
 from facetell.evaluate import metrics
 from facetell.evaluate.evaluation import METRICS, Evaluation, _redraw, evaluate
 from facetell.evaluate.judged import judge
+from facetell.evaluate.raters import rater_score, votes_for
 from facetell.evaluate.table import as_table, in_paper_order
 from facetell.labels import EMOTIONS, PAPER_ORDER
 from judging import FakePredictor, small_dataset
@@ -127,6 +128,27 @@ def test_groups_of_copies_widen_the_intervals(judged, evaluation):
     assert found.clusters == 35
     assert found.metrics["accuracy"].value == evaluation.metrics["accuracy"].value
     assert found.metrics["accuracy"][1:] != evaluation.metrics["accuracy"][1:]
+
+
+def test_agreement_with_raters_is_redrawn_by_the_same_groups(judged):
+    rng = np.random.default_rng(1)
+    votes = rng.multinomial(10, [0.1] * 10, 1400).tolist()
+    samples = tuple(
+        replace(s, votes=tuple(row)) for s, row in zip(judged.dataset.samples, votes, strict=True)
+    )
+    voted = replace(judged, dataset=replace(judged.dataset, samples=samples))
+    groups = np.arange(1400) // 40
+    alone = Evaluation.of(voted).raters
+    grouped = Evaluation.of(voted, groups=groups).raters
+    expected = rater_score(
+        voted.predicted,
+        votes_for(voted.dataset, voted.indices, EMOTIONS),
+        groups=groups[voted.indices],
+    )
+
+    assert grouped == expected
+    assert alone.model.value == expected.model.value
+    assert alone != expected
 
 
 def test_a_handful_of_people_is_told_and_not_redrawn():

@@ -161,28 +161,27 @@ def test_wilson_interval_of_nothing_is_everything():
     assert metrics.wilson_interval(0, 0) == (0, 1)
 
 
-def test_bootstrap_interval_agrees_with_scipys():
+def test_a_means_interval_agrees_with_scipys():
     labels, scores = answers(300)
     correct = (scores.argmax(axis=1) == labels).astype(float)
     expected = stats.bootstrap(
         (correct,), np.mean, method="percentile", n_resamples=2000, rng=np.random.default_rng(1)
     ).confidence_interval
 
-    low, high = metrics.bootstrap_interval(
-        np.stack([correct, np.ones(300)], axis=1), lambda sums: sums[:, 0] / sums[:, 1]
-    )
+    mean, low, high = metrics.bootstrap_mean(correct)
 
-    assert (low, high) == (
+    assert (mean, low, high) == (
+        correct.mean(),
         pytest.approx(expected.low, abs=0.008),
         pytest.approx(expected.high, abs=0.008),
     )
 
 
 def test_same_seed_same_interval_other_seed_another():
-    columns = np.random.default_rng(0).normal(size=50)
+    values = np.random.default_rng(0).normal(size=50)
 
     def interval(seed):
-        return metrics.bootstrap_interval(columns, lambda sums: sums[:, 0], seed=seed)
+        return metrics.bootstrap_mean(values, seed=seed)
 
     assert interval(4) == interval(4)
     assert interval(4) != interval(5)
@@ -194,9 +193,7 @@ def test_intervals_cover_the_true_accuracy_as_often_as_they_say():
     covered = 0
     for world in range(worlds):
         correct = (rng.random(200) < truth).astype(float)
-        low, high = metrics.bootstrap_interval(
-            correct, lambda sums: sums[:, 0] / 200, seed=world, resamples=400
-        )
+        _, low, high = metrics.bootstrap_mean(correct, seed=world, resamples=400)
         covered += low <= truth <= high
 
     assert stats.binomtest(covered, worlds, 0.94).pvalue > 0.01  # 0.94: percentile, 200 faces
@@ -208,11 +205,7 @@ def test_copies_in_groups_widen_the_interval_as_if_they_were_not_there():
     copied, groups = np.repeat(alone, 4), np.repeat(np.arange(150), 4)
 
     def width(correct, groups=None):
-        low, high = metrics.bootstrap_interval(
-            np.stack([correct, np.ones_like(correct)], axis=1),
-            lambda sums: sums[:, 0] / sums[:, 1],
-            groups=groups,
-        )
+        _, low, high = metrics.bootstrap_mean(correct, groups=groups)
         return high - low
 
     assert width(copied, groups) == pytest.approx(width(alone))

@@ -25,6 +25,19 @@ def test_faces_with_few_votes_do_not_count():
     assert rater_score([0], np.array([[7, 0]])) is None
 
 
+def test_copies_are_redrawn_together_and_faces_with_few_votes_in_no_group():
+    votes = np.random.default_rng(0).multinomial(10, [0.5, 0.3, 0.2], 60)
+    few, people = np.ones((20, 3), int), np.arange(60)
+    alone = rater_score(np.zeros(60, int), votes).model
+
+    def score(groups=None):
+        table = np.concatenate([few, votes, votes, votes, votes])
+        return rater_score(np.zeros(260, int), table, groups=groups).model
+
+    assert score([*range(100, 120), *np.tile(people, 4)]) == pytest.approx(alone)
+    assert score().high - score().low < 0.6 * (alone.high - alone.low)
+
+
 def test_one_rater_foresees_another_as_two_draws_without_putting_back_agree():
     votes = np.tile([6, 3, 1], (2000, 1))
     expected = (6 * 5 + 3 * 2 + 0) / (10 * 9)

@@ -264,7 +264,7 @@ def test_a_run_keeps_the_groups_that_it_was_given(tmp_path, recipe):
     alone, paired = str(tmp_path / "alone"), str(tmp_path / "paired")
 
     CliRunner().invoke(_group, ["train", *arguments, "--out", alone], catch_exceptions=False)
-    arguments += ["--out", paired, "--groups", str(tmp_path / "pairs.csv")]
+    arguments += ["--out", paired, "--together", str(tmp_path / "pairs.csv")]
     CliRunner().invoke(_group, ["train", *arguments], catch_exceptions=False)
     refit_run(tmp_path / "paired", tmp_path / "admm", {"fit": "admm"})
 

@@ -35,7 +35,7 @@ __all__ = ["join", "refit", "show_training", "train"]
 @click.option("--teacher", "teachers", multiple=True, metavar="RUN",
               type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Finished run that teaches this one (train.distil). Repeatable.")  # fmt: skip
-@click.option("--together", "--groups", "groups", type=click.Path(dir_okay=False, path_type=Path),
+@click.option("--together", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
 @click.option("--resume", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -52,7 +52,7 @@ __all__ = ["join", "refit", "show_training", "train"]
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
     overrides: tuple[str, ...], start: Path | None, clips: Path | None,
-    teachers: tuple[Path, ...], groups: Path | None, resume: Path | None,
+    teachers: tuple[Path, ...], together: Path | None, resume: Path | None,
     seeds: int, join: bool, accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).
@@ -86,7 +86,7 @@ def train(
     if resume is not None:
         if seeds > 1:
             raise click.UsageError("--resume takes one run; give --seeds with the same --out.")
-        if recipe or overrides or out or start or teachers or groups:
+        if recipe or overrides or out or start or teachers or together:
             raise click.UsageError(
                 "--resume takes no recipe, --set, --start, --teacher, --together or --out: the "
                 "run has them."
@@ -108,7 +108,7 @@ def train(
         "start": start,
         "clips": open_clips(clips) if clips else None,
         "teachers": teachers,
-        "groups": read_groups(dataset, groups) if groups else None,
+        "groups": read_groups(dataset, together) if together else None,
         "accelerator": accelerator,
         "devices": devices,
         "progress": show_training(),

@@ -308,13 +308,8 @@ def _against_mean(rows: Sequence[_Row], way: str, seed: int) -> AgainstMean | No
     if way == MEAN or MEAN not in rows[0].answers:
         return None
     this, mean = (np.array([row.answers[name][row.target] for row in rows]) for name in (way, MEAN))
-    interval = metrics.bootstrap_interval(
-        np.stack([this - mean, np.ones(len(rows))], axis=1),
-        lambda sums: sums[:, 0] / sums[:, 1],
-        groups=[row.subject for row in rows],
-        seed=seed,
-    )
-    difference = Measure(float((this - mean).mean()), *interval)
+    people = [row.subject for row in rows]
+    difference = metrics.bootstrap_mean(this - mean, groups=people, seed=seed)
     if any(row.answers[way].max() < 1 for row in rows):
         return AgainstMean(difference, None, None, None)
     test = metrics.mcnemar(this == 1, mean == 1)

@@ -95,19 +95,13 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
         )
     test = metrics.mcnemar(a.correct, b.correct)
     apart = a.correct.astype(np.float64) - b.correct
-    low, high = metrics.bootstrap_interval(
-        np.stack([apart, np.ones(len(a))], axis=1),
-        lambda sums: sums[:, 0] / sums[:, 1],
-        groups=clusters(a, groups),
-        seed=seed,
-    )
     return Comparison(
         model_a=a.contract.name,
         model_b=b.contract.name,
         n=len(a),
         accuracy_a=float(a.correct.mean()),
         accuracy_b=float(b.correct.mean()),
-        difference=Measure(float(apart.mean()), low, high),
+        difference=metrics.bootstrap_mean(apart, groups=clusters(a, groups), seed=seed),
         only_a=test.only_a,
         only_b=test.only_b,
         p_value=test.p_value,

@@ -13,7 +13,7 @@ from facetell.contract import Contract
 from facetell.datasets.sample import Dataset, Side
 from facetell.evaluate import metrics
 from facetell.evaluate.judged import Judged, judge
-from facetell.evaluate.metrics import RESAMPLES
+from facetell.evaluate.metrics import RESAMPLES, Measure
 from facetell.evaluate.raters import RaterScore, rater_score, votes_for
 from facetell.evaluate.sureness import Sureness, calibration_floor, sureness_of
 from facetell.predictor import Predictor
@@ -54,14 +54,6 @@ CONTRACT_FACTS = (
     "protocol",
     "licence",
 )
-
-
-class Measure(NamedTuple):
-    """A number with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 class ClassScore(NamedTuple):
@@ -225,7 +217,10 @@ class Evaluation:
             baseline=_baseline(judged),
             sureness=sureness_of(judged, seed=seed),
             raters=rater_score(
-                judged.predicted, votes_for(dataset, judged.indices, dataset.labels), seed=seed
+                judged.predicted,
+                votes_for(dataset, judged.indices, dataset.labels),
+                groups=own,
+                seed=seed,
             ),
             removed=split.removed,
             data=data,

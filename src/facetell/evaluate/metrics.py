@@ -5,7 +5,6 @@ Pure numpy. Letters: N faces, K classes, R resamples, M additive statistics per 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,11 +16,12 @@ __all__ = [
     "LEVEL",
     "RESAMPLES",
     "McNemar",
+    "Measure",
     "PerClass",
     "Reliability",
     "accuracy",
     "balanced_accuracy",
-    "bootstrap_interval",
+    "bootstrap_mean",
     "bootstrap_sums",
     "brier",
     "brier_per_face",
@@ -48,6 +48,14 @@ RESAMPLES = 2000
 SMALLEST_SCORE = 1e-12
 
 _Z95 = 1.959963984540054  # 97.5 % point of the normal distribution
+
+
+class Measure(NamedTuple):
+    """A number with the ends of its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
 
 
 class PerClass(NamedTuple):
@@ -272,34 +280,28 @@ def percentile_interval(values: ArrayLike) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def bootstrap_interval(
-    columns: NDArray[Any],
-    metric: Callable[[Floats], ArrayLike],
+def bootstrap_mean(
+    values: ArrayLike,
     *,
     groups: ArrayLike | None = None,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a metric.
+) -> Measure:
+    """The mean over faces with its 95 % percentile bootstrap interval.
 
     Args:
-        columns: (N, M) or (N,), additive statistics of each face.
-        metric: (R, M) sums over faces -> (R,) values.
+        values: (N,) one number per face: right or wrong, a share of votes, a difference.
         groups: (N,) faces with the same value are drawn together.
 
     Example:
-        >>> right = np.array([1, 0, 1, 1] * 50)
-        >>> low, high = bootstrap_interval(
-        ...     np.stack([right, np.ones(200)], axis=1), lambda sums: sums[:, 0] / sums[:, 1]
-        ... )
-        >>> low < 0.75 < high
+        >>> mean = bootstrap_mean([1, 0, 1, 1] * 50)
+        >>> mean.low < mean.value == 0.75 < mean.high
         True
     """
-    columns = np.asarray(columns, np.float64)
-    if columns.ndim == 1:
-        columns = columns[:, None]
+    values = np.asarray(values, np.float64)
+    columns = np.stack([values, np.ones_like(values)], axis=1)
     sums = bootstrap_sums(columns, groups=groups, seed=seed, resamples=resamples)
-    return percentile_interval(metric(sums))
+    return Measure(float(values.mean()), *percentile_interval(sums[:, 0] / sums[:, 1]))
 
 
 def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:

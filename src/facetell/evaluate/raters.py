@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from facetell.datasets.ferplus import vote_counts
 from facetell.datasets.sample import Dataset
+from facetell.evaluate.metrics import Measure, bootstrap_mean
 from facetell.labels import FERPLUS, canonical
 
 __all__ = ["LEAST_VOTES", "POOLS", "RaterScore", "rater_score", "votes_for"]
@@ -25,15 +26,6 @@ LEAST_VOTES = 8
 #: Raters whose pooled vote is compared with the model.
 POOLS = (1, 3, 5, 7)
 _DRAWS = 25
-_RESAMPLES = 1000
-
-
-class Interval(NamedTuple):
-    """A number with the ends of its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +39,7 @@ class RaterScore:
     """
 
     n: int
-    model: Interval
+    model: Measure
     pools: dict[int, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +51,7 @@ class RaterScore:
     def from_dict(cls, values: dict[str, Any]) -> RaterScore:
         """The score that `to_dict` described."""
         pools = {int(size): value for size, value in values["pools"].items()}
-        return cls(n=values["n"], model=Interval(**values["model"]), pools=pools)
+        return cls(n=values["n"], model=Measure(**values["model"]), pools=pools)
 
 
 def votes_for(
@@ -74,7 +66,11 @@ def votes_for(
 
 
 def rater_score(
-    predicted: ArrayLike, votes: NDArray[np.int64], *, seed: int = 0
+    predicted: ArrayLike,
+    votes: NDArray[np.int64],
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
 ) -> RaterScore | None:
     """What the model and pools of raters foresee of one more rater's vote.
 
@@ -84,6 +80,7 @@ def rater_score(
     Args:
         predicted: (N,) the model's labels.
         votes: (N, K) counts.
+        groups: (N,) faces with the same value are redrawn together for the interval.
         seed: of the draws.
 
     Returns:
@@ -98,12 +95,11 @@ def rater_score(
     votes = votes[enough]
     chosen = np.asarray(predicted)[enough]
     shares = votes[np.arange(len(votes)), chosen] / votes.sum(1)
+    own = None if groups is None else np.asarray(groups)[enough]
     rng = np.random.default_rng(seed)
-    means = [shares[rng.integers(0, len(shares), len(shares))].mean() for _ in range(_RESAMPLES)]
-    low, high = np.quantile(means, (0.025, 0.975))
     return RaterScore(
         n=len(votes),
-        model=Interval(float(shares.mean()), float(low), float(high)),
+        model=bootstrap_mean(shares, groups=own, seed=seed),
         pools={size: _pooled(votes, size, rng) for size in POOLS},
     )
 
