@@ -1,15 +1,17 @@
-"""Write the generated pages, docs/cli.md and docs/recipes.md, and the table in docs/robustness.md.
+"""Write the generated pages, docs/cli.md and docs/recipes.md, and two tables: that of levels in
+docs/robustness.md and that of models in README.md.
 
     python scripts/write_docs.py            write them
     python scripts/write_docs.py --check    name the ones that are out of date, exit status 1
 
-The command line's help, the sentences of `facetell.recipe` and the catalogue of corruptions are the
-only sources.
+The command line's help, the sentences of `facetell.recipe`, the catalogue of corruptions and the
+cards of the bundled models are the only sources.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -21,8 +23,9 @@ from facetell.cli import COMMANDS
 from facetell.cli import _group as group
 from facetell.evaluate.corruptions.catalogue import CORRUPTIONS
 from facetell.recipe import Recipe, describe_settings, load_recipe, recipe_names, recipe_text
+from facetell.runtime.analyzer import DEFAULT_MODEL
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 100  # characters in a line of help
 
 CLI_HEAD = """\
@@ -56,11 +59,12 @@ facetell train quick --data toon --set train.epochs=2
 
 
 def pages() -> dict[str, str]:
-    """File name -> text of every generated page."""
+    """Path -> text of every generated page."""
     return {
-        "cli.md": cli_page(),
-        "recipes.md": recipes_page(),
-        "robustness.md": robustness_page(),
+        "README.md": with_table("README.md", "models", _models()),
+        "docs/cli.md": cli_page(),
+        "docs/recipes.md": recipes_page(),
+        "docs/robustness.md": with_table("docs/robustness.md", "levels", _levels()),
     }
 
 
@@ -114,11 +118,47 @@ def _section(name: str) -> str:
     return f"### {name}\n\n{options.__doc__}\n\n{table}\n"
 
 
-def robustness_page() -> str:
-    """The page as it is, with the table of levels anew between its two comments."""
-    before, start, rest = _read(DOCS / "robustness.md").partition("<!-- levels: generated -->\n")
-    _, end, after = rest.partition("<!-- end of levels -->\n")
-    return "".join([before, start, _levels(), end, after])
+def with_table(page: str, name: str, table: str) -> str:
+    """The page as it is, with the table anew between its two comments."""
+    before, start, rest = _read(ROOT / page).partition(f"<!-- {name}: generated -->\n")
+    _, end, after = rest.partition(f"<!-- end of {name} -->\n")
+    return "".join([before, start, table, end, after])
+
+
+def _models() -> str:
+    """What the cards of the bundled models say first, the default model in front."""
+    cards = {path.stem: _read(path) for path in (ROOT / "src/facetell/models").glob("*.md")}
+    head = (
+        "| model | labels | accuracy, all | balanced, all | accuracy, clean | balanced, clean "
+        "| ms per face | MB |"
+    )
+    names = sorted(cards, key=lambda name: (name != DEFAULT_MODEL, name))
+    return (
+        "\n".join(
+            [head, "|---|---|---|---|---|---|---|---|", *(_model(n, cards[n]) for n in names)]
+        )
+        + "\n"
+    )
+
+
+def _model(name: str, card: str) -> str:
+    cells = [f"`{name}`", "8, FER+" if "scores eight emotions" in card else "7"]
+    metrics = [_cells(card, metric) for metric in ("accuracy", "balanced accuracy")]
+    cells += [row[column] for column in (0, 2) for row in metrics]  # all, clean; both with flip
+    cells += [_first(r"without flip: ([\d.]+) ms", card), _first(r", ([\d.]+) MB\.$", card)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cells(card: str, metric: str) -> list[str]:
+    """The values of a metric's row, without the percent signs."""
+    return _first(rf"^\| {metric} \| (.*) \|$", card).replace(" %", "").split(" | ")
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text, re.MULTILINE)
+    if found is None:
+        raise SystemExit(f"expected a card with {pattern!r}. Run scripts/write_cards.py.")
+    return found[1]
 
 
 def _levels() -> str:
@@ -149,11 +189,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="only compare")
     check = parser.parse_args().check
-    old = [n for n, text in pages().items() if _read(DOCS / n) != text]
-    for name in old:
+    old = {name: text for name, text in pages().items() if _read(ROOT / name) != text}
+    for name, text in old.items():
         if not check:
-            (DOCS / name).write_text(pages()[name], "utf-8")
-        print(f"docs/{name}", "is out of date" if check else "written", file=sys.stderr)
+            (ROOT / name).write_text(text, "utf-8")
+        print(name, "is out of date" if check else "written", file=sys.stderr)
     sys.exit(bool(check and old))
 
 
