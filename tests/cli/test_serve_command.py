@@ -1,3 +1,5 @@
+import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from facetell.cli import main
 from facetell.cli.serve import KEY_VARIABLE, serve
 
 pytest.importorskip("fastapi")
+httpx = pytest.importorskip("httpx")
 
 KEY = "0123456789abcdef-secret"
 
@@ -79,6 +82,39 @@ def test_the_key_may_come_from_the_environment_and_a_file_comes_first(ran, monke
     assert ran()[1]["settings"].api_key == KEY
     (tmp_path / "key").write_text("x" * 16)
     assert ran("--api-key-file", tmp_path / "key")[1]["settings"].api_key == "x" * 16
+
+
+def answer_of(app, path):
+    """What the app answers, without a socket."""
+
+    async def get():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get(path)).content
+
+    return asyncio.run(get())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "numbers"),
+    [
+        ([], (0.9, 0.7)),
+        (["--sets", 0.95], (0.95, 0.7)),
+        (["--sets", 0.8, "--abstain=0.5"], (0.8, 0.5)),
+    ],
+)
+def test_the_page_starts_with_the_sets_and_abstention_of_the_server(
+    ran, tmp_path, arguments, numbers
+):
+    manifest = tmp_path / "site" / "models.json"
+    for more in ([], ["--static", manifest.parent]):
+        result, started = ran("--model", "compact", *arguments, *more)
+        assert result.exit_code == 0, result.output
+        if not more:
+            page = json.loads(answer_of(started["app"], "/models.json"))
+        else:
+            page = json.loads(manifest.read_text())
+        assert (page["sets"], page["abstain"]) == numbers
 
 
 @pytest.mark.parametrize(

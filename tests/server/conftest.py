@@ -1,7 +1,8 @@
 """The page in a browser, for the tests that need one."""
 
 import pytest
-from browsing import PATIENCE_MS, Site, chromium, write_mjpeg
+from browsing import PATIENCE_MS, PORTRAITS, Site, chromium, write_mjpeg
+from PIL import Image
 
 from facetell.server.static import write_static
 
@@ -20,6 +21,14 @@ def site(tmp_path_factory):
     site = Site(folder)
     yield site
     site.close()
+
+
+@pytest.fixture(scope="module")
+def portraits_png(tmp_path_factory):
+    """PNG, so that both sides decode the same pixels."""
+    path = tmp_path_factory.mktemp("photos") / "portraits.png"
+    Image.open(PORTRAITS).convert("RGB").save(path)
+    return path
 
 
 @pytest.fixture

@@ -15,10 +15,14 @@ from browsing import (
     ISOLATION,
     PORTRAITS,
     ROOT,
+    assert_doubted,
     assert_same_faces,
+    contrast,
     find_chromium,
     frames,
-)  # fmt: skip
+    give,
+    save,
+)
 from PIL import Image
 
 from facetell import draw
@@ -42,25 +46,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def portraits_png(tmp_path_factory):
-    """PNG, so that both sides decode the same pixels."""
-    path = tmp_path_factory.mktemp("photos") / "portraits.png"
-    Image.open(PORTRAITS).convert("RGB").save(path)
-    return path
-
-
-def give(page, path):
-    page.set_input_files("#file", str(path))
-    page.wait_for_selector("#results:not([hidden]), #alert:not([hidden])")
-
-
-def save(page, button):
-    with page.expect_download() as waiting:
-        page.click(button)
-    return waiting.value.suggested_filename, waiting.value.path().read_text("utf-8")
-
-
 def saved_photo(page):
     return Reading.from_dict(json.loads(save(page, "#save-json")[1]))
 
@@ -79,6 +64,7 @@ def test_a_photo_reads_as_in_python(open_page, portraits_png, model):
     assert json.loads(text)["faces"][0].keys() >= expected.faces[0].to_dict().keys()
     assert (got.source, got.size_wh, got.model) == ("portraits.png", expected.size_wh, model)
     assert_same_faces(got, expected)
+    assert_doubted(got, sets=0.9, abstain=0.7)
     assert page.inner_text("#status").startswith("4 faces in 1280 x 400 pixels: 1\u00a0")
     first = page.inner_text("#cards > li:first-child")
     assert expected.faces[0].label in first
@@ -102,10 +88,14 @@ def test_csv_rows_are_those_of_facetell_read(open_page, portraits_png):
     assert name == "portraits.faces.csv"
     rows = list(csv.DictReader(io.StringIO(text)))
     assert tuple(rows[0]) == rows_module.columns(EMOTIONS)
+    assert {row["sure"] for row in rows} == {"true"}
+    assert any("|" in row["set"] for row in rows)
     for got, expected in zip(rows, rows_module.rows_of(reading, EMOTIONS), strict=True):
         for column, value in expected.items():
             if value is None:
                 assert got[column] == ""
+            elif isinstance(value, bool):
+                assert got[column] == str(value).lower()
             elif isinstance(value, float):
                 assert float(got[column]) == pytest.approx(value, abs=1e-12)
             else:
@@ -229,6 +219,7 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
         assert frame.shape == (720, 1280, 3)
         expected = follower.read(frame, got["time_s"])
         assert_same_faces(Reading.from_dict(got), expected)
+        assert_doubted(Reading.from_dict(got), sets=0.9, abstain=0.7)
 
     page.click("#table-part > summary")
     page.locator("#table tbody tr").first.wait_for()  # the table is made once it is open
@@ -321,12 +312,12 @@ def test_the_keyboard_reaches_and_works_every_control(open_page):
     chosen = []
     page.on("filechooser", lambda chooser: chosen.append(chooser))
     reached = []
-    for _ in range(5):
+    for _ in range(7):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.href"))
     assert reached[0].endswith("#work")  # the link that skips the heading
-    assert reached[1:] == ["choose", "camera", "model", "show-looks"]
-    for _ in range(3):
+    assert reached[1:] == ["choose", "camera", "model", "show-looks", "level", "abstain"]
+    for _ in range(5):
         page.keyboard.press("Shift+Tab")
     page.keyboard.press("Enter")
     for _ in range(100):
@@ -357,30 +348,6 @@ def test_a_phones_screen_needs_no_sideways_scrolling(open_page, portraits_png):
     give(page, portraits_png)
     page.wait_for_selector("#cards > li:nth-child(4)")
     assert page.evaluate(too_wide) == 0
-
-
-def contrast(page, selector):
-    """WCAG contrast of an element's text with the first opaque ground behind it."""
-    ink, ground = page.evaluate(
-        """(selector) => {
-          let element = document.querySelector(selector);
-          const ink = getComputedStyle(element).color;
-          const isClear = (e) => /, 0\\)$/.test(getComputedStyle(e).backgroundColor);
-          while (isClear(element)) element = element.parentElement;
-          return [ink, getComputedStyle(element).backgroundColor];
-        }""",
-        selector,
-    )
-
-    def luminance(colour):
-        channels = np.array([int(v) for v in re.findall(r"\d+", colour)[:3]]) / 255
-        linear = np.where(
-            channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
-        )
-        return linear @ [0.2126, 0.7152, 0.0722]
-
-    low, high = sorted([luminance(ink), luminance(ground)])
-    return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -70,6 +70,30 @@ def test_the_manifest_holds_the_detectors_settings():
     assert detector["file"] in page_files()
 
 
+def test_the_manifest_says_what_sets_and_abstention_the_page_starts_with(tiny_model_path):
+    def start(*models, **asked):
+        manifest = json.loads(page_files(models, **asked)["models.json"])
+        return manifest["sets"], manifest["abstain"]
+
+    assert start(tiny_model_path) == start("compact") == (0.9, 0.7)
+    assert start("compact", sets=0.8) == (0.8, 0.7)
+    assert start("compact", tiny_model_path, abstain=0.5) == (0.9, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "asked", "kind", "message"),
+    [
+        ("tiny", {"sets": 0.9}, ContractError, "'tiny', which was not. Run `facetell calibrate"),
+        ("tiny", {"abstain": 0.7}, ContractError, "'tiny', which was not"),
+        ("compact", {"sets": 0.3}, InputError, "expected a level from 0.5 to 0.99"),
+        ("compact", {"abstain": 0.05}, InputError, "expected a share of answered faces from 0.1"),
+    ],
+)
+def test_what_the_first_model_cannot_say_is_refused(tiny_model_path, model, asked, kind, message):
+    with pytest.raises(kind, match=re.escape(message)):
+        page_files([tiny_model_path if model == "tiny" else model], **asked)
+
+
 def test_every_file_that_a_file_names_is_there(files):
     named = {link for link in Links(files["index.html"].decode()).named if not link.startswith("#")}
     for name, content in files.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -107,9 +108,9 @@ def serve(
 
     POST /v1/read takes an image or several and answers with JSON; /v1/live takes a camera's
     frames; /docs lists the rest. The page at / computes in the browser and sends no image
-    anywhere. Only this machine can ask, unless --host says otherwise. Images stay in memory
-    until they are answered, and are not stored or logged. SIGTERM or Ctrl+C finishes what is
-    there.
+    anywhere; it starts with --sets and --abstain, or with 0.9 and 0.7. Only this machine can
+    ask, unless --host says otherwise. Images stay in memory until they are answered, and are
+    not stored or logged. SIGTERM or Ctrl+C finishes what is there.
 
     \b
     Examples:
@@ -119,10 +120,11 @@ def serve(
       facetell serve --static site/
     """
     if static is not None:
-        _write_page(static, model, force)
+        _write_page(static, model, sets=sets, abstain=abstain, force=force)
         return
     from facetell.errors import require
     from facetell.runtime.analyzer import Analyzer
+    from facetell.server.static import page_files, page_models
 
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require(module, extra="serve", purpose="serving")
@@ -136,20 +138,22 @@ def serve(
         sets=sets,
         abstain=abstain,
     )
-    _run(analyzer, settings, path, host, port)
+    files = page_files(page_models(path), sets=sets, abstain=abstain)
+    _run(analyzer, settings, files, host, port)
 
 
-def _write_page(folder: Path, model: str, force: bool) -> None:
+def _write_page(folder: Path, model: str, **options: Any) -> None:
     from facetell.server.static import page_models, write_static
 
-    write_static(folder, page_models(_model_path(model)), force=force)
+    write_static(folder, page_models(_model_path(model)), **options)
     _say(f"wrote {folder}")
 
 
-def _run(analyzer: Analyzer, settings: Settings, model: Path, host: str, port: int) -> None:
+def _run(
+    analyzer: Analyzer, settings: Settings, page: Mapping[str, Path | bytes], host: str, port: int
+) -> None:
     from facetell.server.app import create_app
     from facetell.server.running import is_loopback, run
-    from facetell.server.static import page_files, page_models
 
     def greet(url: str) -> None:
         _say(f"serving {analyzer.contract.name} at {url} (for programs: {url}docs)")
@@ -159,7 +163,7 @@ def _run(analyzer: Analyzer, settings: Settings, model: Path, host: str, port: i
             _say("Warning: other machines may be able to ask, and no API key is set. "
                  "Set one with --api-key-file.")  # fmt: skip
 
-    app = create_app(analyzer, settings, page=page_files(page_models(model)))
+    app = create_app(analyzer, settings, page=page)
     run(app, settings, host=host, port=port, on_start=greet)
     _say("stopped")
 

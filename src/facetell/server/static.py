@@ -22,6 +22,7 @@ from facetell.errors import InputError
 from facetell.faces.detect import DETECT_SIDE
 from facetell.graph import open_graph
 from facetell.runtime.analyzer import DEFAULT_MODEL
+from facetell.runtime.certainty import DEFAULT_SHARE, Doubt
 from facetell.runtime.session import bundled_models, locate, read_contract
 
 __all__ = ["CONTENT_TYPES", "LIVE_SIDE", "MANIFEST", "page_files", "page_models", "write_static"]
@@ -44,28 +45,40 @@ CONTENT_TYPES = {
     ".wasm": "application/wasm",
     ".onnx": "application/octet-stream",
 }
+_LEVEL = 0.9  # of the sets that the page shows at first
 _PAGE = Path(__file__).with_name("page")
 _FACES = Path(__file__).parent.parent / "faces"
 _DETECTOR = "faces/centerface.onnx"
 _GENERATOR = "facetell"  # written into the manifest: such a folder is ours to replace
 
 
-def page_files(models: Iterable[str | Path] | None = None) -> dict[str, Path | bytes]:
+def page_files(
+    models: Iterable[str | Path] | None = None,
+    *,
+    sets: float | None = None,
+    abstain: float | None = None,
+) -> dict[str, Path | bytes]:
     """Every file of the page by its relative name, with "/" between folders.
 
     Args:
         models: bundled names or paths of .onnx files, the one offered first in front; None
             takes all bundled models.
+        sets: level of the sets that the page shows until another is chosen; None is 0.9.
+        abstain: share of faces that it answers, where it is asked to be silent about others;
+            None is `DEFAULT_SHARE`.
 
     Returns:
         name -> the file, or its content where it is made here. `CONTENT_TYPES` says how each
         is to be served.
 
     Raises:
-        InputError: no model, two of one name, or one that reads windows of frames.
-        ContractError: a file that is no model, or one without a contract.
+        InputError: no model, two of one name, or one that reads windows of frames; a level or a
+            share that the first model has not.
+        ContractError: a file that is no model, or one without a contract; sets or abstention are
+            asked for and the first model was not calibrated for them.
     """
     found = _contracts(_default_models() if models is None else models)
+    Doubt(next(iter(found.values())), sets=sets, abstain=abstain)  # it raises what is impossible
     files: dict[str, Path | bytes] = {
         path.relative_to(_PAGE).as_posix(): path
         for path in sorted(_PAGE.rglob("*"))
@@ -74,12 +87,25 @@ def page_files(models: Iterable[str | Path] | None = None) -> dict[str, Path | b
     files[_DETECTOR] = _FACES / "centerface.onnx"
     files["faces/centerface.LICENSE"] = _FACES / "centerface.LICENSE"
     files |= {_model_file(contract): path for path, contract in found.items()}
-    files[MANIFEST] = json.dumps({**_manifest(found), "files": sorted(files)}, indent=1).encode()
+    files[MANIFEST] = json.dumps(
+        {
+            **_manifest(found),
+            "sets": _LEVEL if sets is None else sets,
+            "abstain": DEFAULT_SHARE if abstain is None else abstain,
+            "files": sorted(files),
+        },
+        indent=1,
+    ).encode()
     return files
 
 
 def write_static(
-    folder: Path, models: Iterable[str | Path] | None = None, *, force: bool = False
+    folder: Path,
+    models: Iterable[str | Path] | None = None,
+    *,
+    sets: float | None = None,
+    abstain: float | None = None,
+    force: bool = False,
 ) -> None:
     """Write the page into a folder that any web host can carry.
 
@@ -87,13 +113,13 @@ def write_static(
 
     Args:
         folder: a new or empty folder; one that holds such a page is replaced with `force`.
-        models: as for `page_files`.
+        models, sets, abstain: as for `page_files`.
         force: replace a page written before. Other folders are never touched.
 
     Raises:
-        InputError: the folder holds something, or is a file.
+        InputError: the folder holds something, or is a file; or as for `page_files`.
     """
-    files = page_files(models)
+    files = page_files(models, sets=sets, abstain=abstain)
     _check_replaceable(folder, force)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:

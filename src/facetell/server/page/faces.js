@@ -1,16 +1,17 @@
 // A card for each face: its label, how sure the model is, and what it was given.
 
 import { colourOf } from "./colours.js";
-import { percent, ranked, sureness } from "./sureness.js";
+import { labelText, percent, ranked, setSentence, sureness } from "./sureness.js";
 
 const MOST = 12; // cards; more would bury the page, the files hold all
 
-// Cards are kept and changed in place, so that a reader's focus stays where it is.
-export function showCards(list, { people, looks, noun, isGrey }) {
+// Cards are kept and changed in place, so that a reader's focus stays where it is. `level` is that
+// of the people's sets.
+export function showCards(list, { people, looks, noun, isGrey, level }) {
   const shown = people.slice(0, MOST);
   while (list.children.length > shown.length) list.lastElementChild.remove();
   while (list.children.length < shown.length) list.append(makeCard());
-  shown.forEach((one, n) => fillCard(list.children[n], one, looks[n], noun, isGrey));
+  shown.forEach((one, n) => fillCard(list.children[n], one, looks[n], { noun, isGrey, level }));
   return people.length - shown.length;
 }
 
@@ -18,24 +19,29 @@ function makeCard() {
   return document.querySelector("#face-card").content.firstElementChild.cloneNode(true);
 }
 
-function fillCard(card, { person, label, score, scores }, look, noun, isGrey) {
+function fillCard(card, one, look, { noun, isGrey, level }) {
+  const { person, label, score } = one;
   const find = (name) => card.querySelector(`[data-part="${name}"]`);
-  const { verdict, sentence } = sureness(scores);
+  const { verdict, sentence } = sureness(one);
   card.style.setProperty("--colour", colourOf(label));
   find("name").textContent = `${noun} ${person}`;
-  find("label").textContent = label;
+  find("label").textContent = labelText(one);
   find("score").textContent = percent(score);
   find("verdict").textContent = verdict;
   find("verdict").dataset.verdict = verdict;
   find("sentence").textContent = sentence;
-  fillBars(find("bars"), scores);
+  find("sentence").classList.toggle("silence", one.sure === false);
+  find("set").textContent = setSentence(one, level);
+  find("set").hidden = one.set === null;
+  fillBars(find("bars"), one);
   drawCrop(find("crop"), look.crop, isGrey, look.area);
   find("crop").setAttribute("aria-label", `${noun} ${person} as the model is given it, ${look.crop.width} pixels wide`);
   find("straight-part").hidden = !look.straight;
   if (look.straight) drawCrop(find("straight"), look.straight, isGrey);
 }
 
-function fillBars(list, scores) {
+// Names in the face's set are bright, the others pale.
+function fillBars(list, { scores, set }) {
   const names = Object.keys(scores);
   const best = ranked(scores)[0][0];
   while (list.children.length > names.length) list.lastElementChild.remove();
@@ -43,6 +49,7 @@ function fillBars(list, scores) {
   names.forEach((name, n) => {
     const bar = list.children[n];
     bar.classList.toggle("best", name === best);
+    bar.classList.toggle("held", set?.includes(name) ?? false);
     bar.style.setProperty("--colour", colourOf(name));
     bar.style.setProperty("--share", scores[name]);
     bar.querySelector(".bar-name").textContent = name;

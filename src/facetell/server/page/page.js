@@ -1,5 +1,6 @@
 // The page: what a person does -> what is read -> what they see. All computing is the worker's.
 
+import { makeDoubt } from "./certainty.js";
 import { clock, drawChart, tableRows } from "./chart.js";
 import { colourOf } from "./colours.js";
 import { showCards } from "./faces.js";
@@ -8,7 +9,7 @@ import { makeReader } from "./reader.js";
 import { download, toCsv, toJson, toReading } from "./results.js";
 import { makeSmoother } from "./smooth.js";
 import { drawFaces } from "./stage.js";
-import { percent, ranked } from "./sureness.js";
+import { asked, percent, ranked } from "./sureness.js";
 
 const PHOTO = { bytes: 100e6, pixels: 50e6 }; // a phone's browser has less memory than Python
 const CLIP = { bytes: 4e9, pixels: 9.5e6, seconds: 1800 };
@@ -17,6 +18,7 @@ const SLOWEST = 0.25; // ... but it does not play slower than this
 const RECENT = 6; // frames over which the time of one is averaged: some are searched whole
 const MOST_READINGS = 20_000; // the newest are kept
 const LIVE_WINDOW_S = 30; // of the chart, for a camera
+const LEVELS = [0.8, 0.9, 0.95]; // of sets; a server may have started the page with another
 const SAY_EVERY_MS = 4000; // a screen reader must get to finish its sentences
 
 const $ = (id) => document.getElementById(id);
@@ -43,6 +45,7 @@ async function start() {
   $("version").textContent = manifest.version;
   for (const { name } of manifest.models) $("model").append(new Option(name, name));
   showModel();
+  offerCertainty();
   listen();
   document.documentElement.dataset.ready = "true";
 }
@@ -62,13 +65,14 @@ function listen() {
   $("camera").onclick = () => (work?.kind === "camera" && work.live ? stop() : readCamera());
   $("model").onchange = changeModel;
   $("show-looks").onchange = drawBoxes;
+  $("level").onchange = $("abstain").onchange = changeCertainty;
   $("who").onchange = showOverTime;
   $("table-part").ontoggle = showTable;
   $("play").onclick = () => (video.paused ? video.play() : video.pause());
   $("seek").oninput = () => (video.currentTime = Number($("seek").value));
   $("save-json").onclick = saveJson;
   $("save-csv").onclick = () =>
-    download(`${saveName()}.csv`, "text/csv", toCsv(work.readings, model().contract.labels));
+    download(`${saveName()}.csv`, "text/csv", toCsv(doubted(work.readings), model().contract.labels));
   video.onplay = video.onpause = () => ($("play").textContent = video.paused ? "Play" : "Pause");
   video.onseeking = startOverFrom;
   listenForDrops();
@@ -99,14 +103,38 @@ function model() {
   return manifest.models.find(({ name }) => name === $("model").value);
 }
 
+// Levels to choose from, and what the page starts with.
+function offerCertainty() {
+  const levels = [...new Set([...LEVELS, manifest.sets])].sort((a, b) => a - b);
+  $("level").append(...levels.map((level) => new Option(asked(level), level)));
+  $("level").value = manifest.sets;
+  $("share").textContent = asked(manifest.abstain);
+}
+
+// The level of the sets and the share of answered faces that are asked for; null: not asked.
+function askedFor() {
+  return {
+    sets: $("level").value ? Number($("level").value) : null,
+    abstain: $("abstain").checked ? manifest.abstain : null,
+  };
+}
+
+// Readings with sets and silence as they are asked for now, each by the model that made it.
+function doubted(readings) {
+  const models = manifest.models.map(({ contract }) => [contract.name, makeDoubt(contract, askedFor())]);
+  const doubts = new Map(models);
+  return readings.map((reading) => ({ ...reading, faces: reading.faces.map(doubts.get(reading.model)) }));
+}
+
 // What the contract says about the model, in a sentence or two.
 function showModel() {
-  const { architecture, results, data, face_px, channels } = model().contract;
+  const { architecture, results, data, face_px, channels, certainty } = model().contract;
   const judged = results.accuracy && results.faces
     ? ` It names the annotators' word for ${percent(results.accuracy)} of ${results.faces.toLocaleString("en")} ${data.name ?? ""} faces on which it was chosen, so that number is a little too good.`
     : "";
   $("about-model").textContent =
-    `${model().name} is given each face as ${face_px} x ${face_px} ${channels === 1 ? "grey" : "coloured"} pixels: ${architecture}.${judged}`;
+    `${model().name} is given each face as ${face_px} x ${face_px} ${channels === 1 ? "grey" : "coloured"} pixels: ${architecture}.${judged}${certainty ? "" : " It was not calibrated to say what else a face may be, or when it is not sure."}`;
+  $("certainty").hidden = !certainty;
 }
 
 async function changeModel() {
@@ -116,6 +144,11 @@ async function changeModel() {
   work.smooth = makeSmoother();
   if (work.kind === "photo") await readPhoto(work.file);
   else if (!work.live || video.paused) await readFrame(work, work.shown?.time_s ?? 0);
+}
+
+function changeCertainty() {
+  showPeople();
+  if (work?.kind === "photo" && work.shown) say(summary(shownPeople(), work.shown.size_wh));
 }
 
 // Begins a new piece of work and ends the last one.
@@ -197,7 +230,7 @@ async function readPhoto(file) {
     if (mine !== work) return;
     mine.readings = [];
     show(mine, result, null);
-    say(summary(result.faces, result.size_wh));
+    say(summary(shownPeople(), result.size_wh));
   });
 }
 
@@ -325,17 +358,13 @@ function startOverFrom() {
 
 function show(mine, { bitmap, size_wh, faces, people: numbers, frame, isSearched, looks, ms }, time_s) {
   const people = named(mine, faces, numbers, frame, time_s);
-  mine.shown = { size_wh, faces, looks, people, time_s, ms };
-  const reading = {
-    source: mine.source, size_wh, faces, model: model().contract.name, time_s,
-    people: people.map(({ person }) => person),
-  };
+  mine.shown = { size_wh, faces, looks, people, time_s, contract: model().contract };
+  const reading = { source: mine.source, size_wh, faces, model: model().contract.name, time_s, people: numbers };
   mine.readings.push(toReading(reading));
   if (mine.readings.length > MOST_READINGS) mine.readings.shift();
   drawPicture(bitmap);
-  drawBoxes();
   $("stage").dataset.ms = JSON.stringify({ ...ms, frame, isSearched }); // for benchmarks/page.py
-  const hidden = showCards($("cards"), { people, looks, noun: time_s === null ? "Face" : "Person", isGrey: model().contract.channels === 1 });
+  const hidden = showPeople();
   $("no-faces").hidden = people.length > 0;
   $("no-faces").textContent = "No face was found in this picture. That is an answer, not an error; faces under about 24 pixels, covered or turned far away are missed.";
   $("more-faces").hidden = hidden <= 0;
@@ -370,7 +399,22 @@ function drawPicture(bitmap) {
 
 function drawBoxes() {
   if (!work?.shown) return;
-  drawFaces($("boxes"), work.shown.size_wh, { ...work.shown, showLooks: $("show-looks").checked });
+  drawFaces($("boxes"), work.shown.size_wh, { ...work.shown, people: shownPeople(), showLooks: $("show-looks").checked });
+}
+
+// The people that are shown, with sets and silence as they are asked for now.
+function shownPeople() {
+  return work.shown.people.map(makeDoubt(work.shown.contract, askedFor()));
+}
+
+// Boxes and cards; gives the number of people who have no card.
+function showPeople() {
+  if (!work?.shown) return 0;
+  drawBoxes();
+  const { looks, time_s, contract } = work.shown;
+  return showCards($("cards"), {
+    people: shownPeople(), looks, noun: time_s === null ? "Face" : "Person", isGrey: contract.channels === 1, level: askedFor().sets,
+  });
 }
 
 function addPoints(mine, people, time_s) {
@@ -449,15 +493,20 @@ function saveName() {
 
 function saveJson() {
   const lines = work.kind !== "photo";
-  download(`${saveName()}.${lines ? "jsonl" : "json"}`, "application/json", toJson(work.readings));
+  download(`${saveName()}.${lines ? "jsonl" : "json"}`, "application/json", toJson(doubted(work.readings)));
 }
 
 function summary(faces, [width, height]) {
   const size = `${width} x ${height} pixels`;
   if (!faces.length) return `No face found in ${size}.`;
-  const labels = faces.slice(0, 6).map(({ label, scores }, n) => `${n + 1}\u00a0${label}\u00a0${percent(scores[label])}`);
+  const labels = faces.slice(0, 6).map((face, n) => `${n + 1}\u00a0${face.label}${unsure(face)}\u00a0${percent(face.score)}`);
   const more = faces.length > 6 ? ", …" : "";
   return `${faces.length} face${faces.length > 1 ? "s" : ""} in ${size}: ${labels.join(", ")}${more}.`;
+}
+
+// In words, because screen readers pass over a question mark.
+function unsure({ sure }) {
+  return sure === false ? " (not sure)" : "";
 }
 
 // While a camera or clip runs: how fast, and what the largest face looks like; not too often.
@@ -467,8 +516,8 @@ function speak(mine, faces) {
   const rate = mine.said ? (mine.readings.length - mine.counted) / ((now - mine.said) / 1000) : 0;
   Object.assign(mine, { said: now, counted: mine.readings.length });
   const speed = rate > 0 ? ` ${rate.toFixed(1)} frames a second.` : "";
-  const [one] = mine.shown.people;
-  const what = one ? `${faces.length} face${faces.length > 1 ? "s" : ""}; person ${one.person} looks ${one.label}, ${percent(one.score)}.` : "No face in sight.";
+  const [one] = shownPeople();
+  const what = one ? `${faces.length} face${faces.length > 1 ? "s" : ""}; person ${one.person} looks ${one.label}${unsure(one)}, ${percent(one.score)}.` : "No face in sight.";
   const slowed = video.playbackRate < 0.95 ? ` Played at ${percent(video.playbackRate)} of its speed.` : "";
   say(what + speed + slowed);
 }

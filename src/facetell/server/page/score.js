@@ -74,10 +74,10 @@ export function softmax(margins, scale) {
   const top = Math.max(...margins);
   const powers = margins.map((margin) => Math.exp(scale * (margin - top)));
   const sum = powers.reduce((total, power) => total + power, 0);
-  return powers.map((power) => power / sum);
+  return powers.map((power) => Math.fround(power / sum)); // as Python's, to the last bit or nearly
 }
 
-// A face in the shape of Python's `Face.to_dict()`.
+// A face in the shape of Python's `Face.to_dict()`; what was asked of certainty.js is added later.
 export function toFace(detection, { margins, scores }, labels, warnings) {
   const sorted = [...scores].sort((a, b) => b - a);
   const named = (values) => Object.fromEntries(labels.map((label, k) => [label, values[k]]));

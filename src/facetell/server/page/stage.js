@@ -1,7 +1,7 @@
 // Boxes, names and what the model looked at, drawn over the picture.
 
 import { colourOf } from "./colours.js";
-import { percent } from "./sureness.js";
+import { labelText, percent } from "./sureness.js";
 
 const DARK = "rgb(20 20 20)";
 
@@ -48,9 +48,10 @@ function inPicture([start, right, , down], u, v) {
   return [0, 1].map((k) => start[k] + u * (right[k] - start[k]) + v * (down[k] - start[k]));
 }
 
-function drawName(context, [x1, y1, x2, y2], { person, label, score }, [width, height], zoom) {
+function drawName(context, [x1, y1, x2, y2], one, [width, height], zoom) {
   const isSmall = width / zoom < 520; // a phone's screen has no room for more
-  const text = isSmall ? `${person} ${label}` : `${person} ${label} ${percent(score)}`;
+  const name = `${one.person} ${labelText(one)}`;
+  const text = isSmall ? name : `${name} ${percent(one.score)}`;
   const size = (isSmall ? 11 : 13) * zoom;
   context.font = `600 ${size}px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif`;
   const pad = (isSmall ? 3 : 5) * zoom;
@@ -62,7 +63,7 @@ function drawName(context, [x1, y1, x2, y2], { person, label, score }, [width, h
   context.beginPath();
   context.roundRect(middle, top, w, h, 4 * zoom);
   context.fill();
-  context.fillStyle = colourOf(label);
+  context.fillStyle = colourOf(one.label);
   context.textBaseline = "middle";
   context.fillText(text, middle + pad, top + h / 2);
 }
