@@ -42,22 +42,6 @@ Images stay in memory until they are answered; nothing of them is stored or logg
 Frames of a camera go to the WebSocket /v1/live, one image file in each binary message."""
 
 _IMAGE = {"type": "string", "format": "binary"}
-_BODY = {
-    "required": True,
-    "content": {
-        "multipart/form-data": {
-            "schema": {
-                "type": "object",
-                "properties": {PART: {"type": "array", "items": _IMAGE, "minItems": 1}},
-                "required": [PART],
-                "additionalProperties": False,
-            }
-        },
-        "image/jpeg": {"schema": _IMAGE},
-        "image/png": {"schema": _IMAGE},
-        "application/octet-stream": {"schema": _IMAGE},
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -252,7 +236,7 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
         "/v1/read", service.read, methods=["POST"], operation_id="read",
         dependencies=keys,
         summary="Read the faces in one or several images.",
-        openapi_extra={"requestBody": _BODY},
+        openapi_extra={"requestBody": _body(service.settings.max_images)},
         responses={
             200: {"model": Reading | Readings, "description": "What was read."},
             **_problems(service, 400, 403, 413, 415, 421, 422, 503, 504),
@@ -284,6 +268,21 @@ def _add_routes(app: FastAPI, service: _Service) -> None:
     )  # fmt: skip
     app.add_api_route("/docs", show_operations, methods=["GET"], include_in_schema=False)
     app.add_api_websocket_route("/v1/live", serve_live)
+
+
+def _body(max_images: int) -> dict[str, Any]:
+    """The body of a request to read, for the description."""
+    images = {"type": "array", "items": _IMAGE, "minItems": 1, "maxItems": max_images}
+    form = {
+        "type": "object",
+        "properties": {PART: images},
+        "required": [PART],
+        "additionalProperties": False,
+    }
+    alone = ("image/jpeg", "image/png", "application/octet-stream")
+    content: dict[str, Any] = {"multipart/form-data": {"schema": form}}
+    content |= {kind: {"schema": _IMAGE} for kind in alone}
+    return {"required": True, "content": content}
 
 
 def _describe_keys(settings: Settings) -> list[params.Depends]:
