@@ -11,6 +11,7 @@ pytest.importorskip("lightning_fabric")
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.errors import TrainingError  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
+from facetell.tensors import to_tensor  # noqa: E402
 from facetell.train.loop import Progress, train  # noqa: E402
 from facetell.train.predictor import load_run  # noqa: E402
 from facetell.train.teachers import Teachers  # noqa: E402
@@ -44,12 +45,28 @@ def test_the_targets_of_a_pupil_are_the_mean_of_calibrated_scores(teachers):
     faces = toon().faces(range(5), face_px=16)
     runs = [load_run(run, flip=False) for run in teachers]
     expected = np.mean([run.predict(faces).scores for run in runs], axis=0)
-    from facetell.tensors import to_tensor
-
     taught = Teachers(teachers, recipe(), runs[0].contract, drawn=False)
     x = torch.from_numpy(to_tensor(faces, runs[0].contract))
     assert taught(x)[:, 0].numpy() == pytest.approx(expected, abs=1e-5)
     assert not any(p.requires_grad for p in taught.parameters())
+
+
+def test_teachers_see_small_faces_at_their_own_size(teachers):
+    faces = toon().faces(range(5), face_px=16)
+    contract = load_run(teachers[0]).contract
+    x = torch.from_numpy(to_tensor(faces, contract))[..., ::2, ::2]
+    enlarged = torch.nn.functional.interpolate(x[:, 0], 16, mode="bilinear")[:, None]
+    taught = Teachers(teachers, recipe(), contract, drawn=False)
+    assert torch.equal(taught(x), taught(enlarged))
+    assert not torch.allclose(taught(x), taught(x[..., :1].expand(x.shape)))
+
+
+def test_teachers_compute_in_bfloat16_if_they_shall(teachers):
+    contract = load_run(teachers[0]).contract
+    x = torch.from_numpy(to_tensor(toon().faces(range(5), face_px=16), contract))
+    whole, halved = (Teachers(teachers, recipe(), contract, drawn=False, bf16=b)(x) for b in (0, 1))
+    assert halved.dtype == torch.float32
+    assert 0 < (whole - halved).abs().max() < 0.02
 
 
 def test_a_pupil_that_hears_teachers_alone_never_sees_the_labels(tmp_path, teachers, monkeypatch):

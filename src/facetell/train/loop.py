@@ -181,9 +181,14 @@ def train(
         f"{describe(recipe.model)}"
     )
 
+    wanted = recipe.train.precision == "bf16"
+    bf16 = wanted and _has_bfloat16(fabric.device)
+    if wanted and not bf16:
+        progress.say("this processor has no bfloat16 arithmetic: training in float32")
     taught = None
     if teachers:
-        taught = Teachers(teachers, recipe, contract, drawn=parts.held_out).to(fabric.device)
+        taught = Teachers(teachers, recipe, contract, drawn=parts.held_out, bf16=bf16)
+        taught = taught.to(fabric.device)
     network = build_model(recipe.model, len(contract.labels), recipe.train)
     if network.memory is not None:
         _take_over(network, start or _started_from(folder))
@@ -191,10 +196,7 @@ def train(
     averaged = build_model(recipe.model, len(contract.labels), recipe.train)
     averaged.load_state_dict(network.state_dict())
     averaged.to(fabric.device)
-    if recipe.train.precision == "bf16":
-        network.bf16 = averaged.bf16 = _has_bfloat16(fabric.device)
-        if not network.bf16:
-            progress.say("this processor has no bfloat16 arithmetic: training in float32")
+    network.bf16 = averaged.bf16 = bf16
     model, optimiser = fabric.setup(
         network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         _optimiser(network, recipe),
