@@ -7,9 +7,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
+pytest.importorskip("onnxscript")
 
 from facetell.datasets.toon import make_toon  # noqa: E402
-from facetell.errors import TrainingError  # noqa: E402
+from facetell.errors import ContractError, InputError, TrainingError  # noqa: E402
+from facetell.export import export  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
 from facetell.tensors import to_tensor  # noqa: E402
 from facetell.train.loop import Progress, train  # noqa: E402
@@ -67,6 +69,50 @@ def test_teachers_compute_in_bfloat16_if_they_shall(teachers):
     whole, halved = (Teachers(teachers, recipe(), contract, drawn=False, bf16=b)(x) for b in (0, 1))
     assert halved.dtype == torch.float32
     assert 0 < (whole - halved).abs().max() < 0.02
+
+
+@pytest.fixture(scope="module")
+def teacher_file(teachers, tmp_path_factory):
+    path = tmp_path_factory.mktemp("file") / "teacher.onnx"
+    export(load_run(teachers[0]), path, toon().faces(range(9), face_px=16))
+    return path
+
+
+def test_a_file_teaches_what_its_run_teaches(teachers, teacher_file):
+    contract = load_run(teachers[0]).contract
+    x = torch.from_numpy(to_tensor(toon().faces(range(6), face_px=16), contract))
+    x = x.reshape(3, 2, *x.shape[2:])
+    run, file = (
+        Teachers([t], recipe(), contract, drawn=False) for t in (teachers[0], teacher_file)
+    )
+    assert run(x).shape == (3, 2, 7)
+    assert torch.allclose(run(x), file(x), atol=1e-5)
+    assert torch.allclose(run(x[..., ::2, ::2]), file(x[..., ::2, ::2]), atol=1e-5)
+
+
+def test_a_pupil_of_a_file_is_resumed_with_it(tmp_path, teacher_file):
+    folder = tmp_path / "run"
+    train(recipe(distil=0.5), toon(), folder, teachers=[str(teacher_file)], accelerator="cpu")
+    (folder / "last.safetensors").unlink()  # as if killed in the first epoch
+    done = train(recipe(distil=0.5), toon(), folder, resume=True, accelerator="cpu")
+    assert "50% of the targets" in done.contract.protocol
+    assert json.loads((folder / "run.json").read_text())["teachers"] == [str(teacher_file)]
+
+
+def test_a_file_that_does_not_say_what_it_was_kept_from_is_refused(tmp_path, teacher_file):
+    drawn = recipe(distil=0.5, data={"protocol": "random-80-10-10"})
+    with pytest.raises(TrainingError, match=r"got official and random-80-10-10.*folder of its run"):
+        train(drawn, toon(), tmp_path / "a", teachers=[teacher_file], accelerator="cpu")
+    other = make_toon(characters=7, per_emotion=4, face_px=16)
+    with pytest.raises(TrainingError, match="trained on the same faces"):
+        train(recipe(distil=0.5), other, tmp_path / "d", teachers=[teacher_file],
+              accelerator="cpu")  # fmt: skip
+    with pytest.raises(ContractError, match="nowhere"):
+        train(recipe(distil=0.5), toon(), tmp_path / "b", teachers=[tmp_path / "nowhere.onnx"],
+              accelerator="cpu")  # fmt: skip
+    with pytest.raises(InputError, match="Did you mean 'compact'"):
+        train(recipe(distil=0.5), toon(), tmp_path / "c", teachers=["compakt"],
+              accelerator="cpu")  # fmt: skip
 
 
 def test_a_pupil_that_hears_teachers_alone_never_sees_the_labels(tmp_path, teachers, monkeypatch):

@@ -32,9 +32,9 @@ __all__ = ["join", "refit", "show_training", "train"]
 @click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of labelled clips (RAVDESS, CREMA-D, AFEW, or one folder per emotion) "
               "for the LSTM over frames.")  # fmt: skip
-@click.option("--teacher", "teachers", multiple=True, metavar="RUN",
-              type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Finished run that teaches this one (train.distil). Repeatable.")  # fmt: skip
+@click.option("--teacher", "teachers", multiple=True, metavar="RUN|MODEL",
+              help="Finished run, bundled model or .onnx file that teaches this one "
+              "(train.distil). Repeatable.")  # fmt: skip
 @click.option("--together", type=click.Path(dir_okay=False, path_type=Path),
               help="CSV with id and group, kept together in place of subjects and "
               "near-copies.")  # fmt: skip
@@ -52,7 +52,7 @@ __all__ = ["join", "refit", "show_training", "train"]
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
     overrides: tuple[str, ...], start: Path | None, clips: Path | None,
-    teachers: tuple[Path, ...], together: Path | None, resume: Path | None,
+    teachers: tuple[str, ...], together: Path | None, resume: Path | None,
     seeds: int, join: bool, accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
     """Train a model by RECIPE (a name from `facetell recipes list`, or a .toml file).

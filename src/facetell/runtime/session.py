@@ -84,6 +84,15 @@ class Model:
         )
         return prediction, np.concatenate([after for _, after in parts])
 
+    def margins(self, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, K) of N stills as `facetell.tensors.to_tensor` makes them, (N, 1, C, S, S).
+
+        No mirror images, one call of the graph, N at least 1.
+        """
+        count = len(tensor)
+        memory = np.zeros((count, 2, self.contract.memory), np.float32)
+        return self._run(tensor, memory, np.zeros(count))["margins"]
+
     def _predict_batch(
         self,
         tensor: NDArray[np.float32],

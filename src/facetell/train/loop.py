@@ -87,7 +87,7 @@ def train(
     resume: bool = False,
     start: Path | None = None,
     clips: LabelledClips | None = None,
-    teachers: Sequence[Path] = (),
+    teachers: Sequence[str | Path] = (),
     groups: NDArray[np.int64] | None = None,
     accelerator: str = "auto",
     devices: int = 1,
@@ -103,8 +103,8 @@ def train(
         start: a finished run whose network is taken and left as it is, while the recipe's LSTM
             over frames is trained on top of it.
         clips: labelled clips that this LSTM learns from, too.
-        teachers: finished runs whose scores are a share of the targets; a resumed run
-            remembers them.
+        teachers: finished runs, bundled models or .onnx files whose scores are a share of the
+            targets; a resumed run remembers them.
         groups: (N,) equal for faces that must share a side, in place of subjects and
             near-copies; a resumed run remembers them.
         accelerator, devices: as Lightning Fabric takes them ("cpu", "cuda", "auto"; how many).
@@ -129,7 +129,7 @@ def train(
         raise TrainingError(
             f"teachers and train.distil belong together: expected both or neither, got "
             f"{len(teachers)} teachers and train.distil = {recipe.train.distil} in recipe "
-            f"{recipe.name}. Name finished runs with --teacher RUN, or set train.distil=0."
+            f"{recipe.name}. Name finished models with --teacher, or set train.distil=0."
         )
     if recipe.model.memory and not resume and start is None:
         raise TrainingError(
@@ -362,7 +362,7 @@ def _open_folder(
     resume: bool,
     start: Path | None,
     clips: str | None,
-    teachers: Sequence[Path],
+    teachers: Sequence[str | Path],
 ) -> None:
     record = folder / "run.json"
     if record.exists() and not resume:
@@ -422,11 +422,11 @@ def _started_from(folder: Path) -> Path:
     return Path(json.loads((folder / "run.json").read_text())["started_from"])
 
 
-def _recorded_teachers(folder: Path) -> tuple[Path, ...]:
+def _recorded_teachers(folder: Path) -> tuple[str, ...]:
     """Those of an interrupted run."""
     record = folder / "run.json"
     known = json.loads(record.read_text()) if record.exists() else {}
-    return tuple(Path(teacher) for teacher in known.get("teachers", ()))
+    return tuple(known.get("teachers", ()))
 
 
 def _take_over(network: Hybrid, run: Path) -> None:

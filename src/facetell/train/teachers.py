@@ -1,9 +1,10 @@
-"""Finished networks that tell a smaller one what they see in each training face."""
+"""Finished models that tell a network what they see in each training face."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -12,14 +13,16 @@ from torch import Tensor, nn
 from facetell.contract import Contract
 from facetell.errors import TrainingError
 from facetell.model.hybrid import Hybrid
+from facetell.predictor import calibrated
 from facetell.recipe import Recipe
+from facetell.runtime.session import Model, load
 from facetell.train.predictor import TorchPredictor, load_run
 
 __all__ = ["Teachers", "check_alike"]
 
 
 class Teachers(nn.Module):
-    """The mean of several finished runs' scores, of the very faces that the pupil sees.
+    """The mean of several finished models' scores, of the very faces that the pupil sees.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; that pupil and
     teachers see the same augmented face, Beyer et al. 2022, "Knowledge distillation: A good
@@ -28,20 +31,21 @@ class Teachers(nn.Module):
     them enlarged to their own size: compact reads 67 % of faces of 36 px so, 62.5 % as they are.
 
     Args:
-        runs: folders of finished runs, for stills.
+        teachers: folders of finished runs, names of bundled models or .onnx files; for stills.
         recipe, contract: the pupil's; teachers must read faces and labels as it does, and have
             been kept from the faces that it is chosen on.
         drawn: the seed drew the sides, so it must be the same.
-        bf16: teachers, too, compute their convolutions in bfloat16.
+        bf16: runs, too, compute their convolutions in bfloat16.
 
     Raises:
         TrainingError: a teacher is unfinished, takes other faces, knows other labels, or was
             not kept from the faces that the pupil is chosen on.
+        InputError, ContractError: no model of that name, or no facetell model in that file.
     """
 
     def __init__(
         self,
-        runs: Sequence[Path],
+        teachers: Sequence[str | Path],
         recipe: Recipe,
         contract: Contract,
         *,
@@ -49,27 +53,51 @@ class Teachers(nn.Module):
         bf16: bool = False,
     ) -> None:
         super().__init__()
-        self.networks = nn.ModuleList()
-        self.scales: list[float] = []
-        self.sides: list[int] = []  # px
-        for run in runs:
-            teacher = load_run(run)
-            check_alike(run, teacher, recipe, contract, drawn=drawn)
-            self.networks.append(teacher.model.eval().requires_grad_(False))
-            self.scales.append(teacher.contract.score_scale)
-            self.sides.append(teacher.contract.face_px)
-        for module in self.modules():
-            if isinstance(module, Hybrid):
-                module.bf16 = bf16
+        self.each = nn.ModuleList()
+        for name in teachers:
+            if Path(name).is_dir():
+                run = load_run(name)
+                check_alike(name, run, recipe, contract, drawn=drawn)
+                self.each.append(_Run(run, bf16=bf16))
+            else:
+                model = load(str(name), threads=torch.get_num_threads(), flip=False)
+                _check_file(name, model.contract, recipe, contract, drawn=drawn)
+                self.each.append(_File(model))
 
     @torch.no_grad()
     def forward(self, faces: Tensor) -> Tensor:
         """Faces (B, T, C, S, S) -> scores (B, T, K)."""
-        scores = [
-            torch.softmax(scale * network(_resized(faces, side)).margins, -1)
-            for network, scale, side in zip(self.networks, self.scales, self.sides, strict=True)
-        ]
-        return torch.stack(scores).mean(0)
+        return torch.stack([teacher(faces) for teacher in self.each]).mean(0)
+
+
+class _Run(nn.Module):
+    """A finished run."""
+
+    def __init__(self, run: TorchPredictor, *, bf16: bool) -> None:
+        super().__init__()
+        self.network = run.model.eval().requires_grad_(False)
+        self.contract = run.contract
+        for module in self.network.modules():
+            if isinstance(module, Hybrid):
+                module.bf16 = bf16
+
+    def forward(self, faces: Tensor) -> Tensor:
+        margins = self.network(_resized(faces, self.contract.face_px)).margins
+        return torch.softmax(self.contract.score_scale * margins, -1)
+
+
+class _File(nn.Module):
+    """A model file; it computes on the processor, wherever the pupil is."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, faces: Tensor) -> Tensor:
+        contract = self.model.contract
+        flat = _resized(faces, contract.face_px).flatten(0, 1)[:, None]
+        scores = calibrated(self.model.margins(flat.cpu().numpy()), contract)
+        return torch.from_numpy(scores).unflatten(0, faces.shape[:2]).to(faces.device)  # type: ignore[no-any-return]
 
 
 def _resized(faces: Tensor, side: int) -> Tensor:
@@ -88,7 +116,7 @@ def _sides(recipe: Recipe, *, drawn: bool) -> str:
 
 
 def check_alike(
-    run: Path, other: TorchPredictor, recipe: Recipe, contract: Contract, *, drawn: bool
+    run: str | Path, other: TorchPredictor, recipe: Recipe, contract: Contract, *, drawn: bool
 ) -> None:
     """Whether a finished run may teach, or join, one of this recipe and contract.
 
@@ -96,17 +124,11 @@ def check_alike(
         TrainingError: it reads other faces or labels, was trained on other data, or may have
             seen faces that the other one is chosen on.
     """
-    for name in ("labels", "channels", "mean", "std", "data"):
-        theirs, ours = getattr(other.contract, name), getattr(contract, name)
-        if theirs != ours:
-            raise TrainingError(
-                f"expected a run at {run} with the {name} {ours!r}, got {theirs!r}. "
-                "Train all on the same data with the same preparation."
-            )
-    if other.contract.memory:
+    _check_faces(run, other.contract, contract)
+    if other.contract.data != contract.data:
         raise TrainingError(
-            f"expected a run for stills at {run}, got one with an LSTM over frames. "
-            "Name the run that it was started from."
+            f"expected a run at {run} with the data {contract.data!r}, got "
+            f"{other.contract.data!r}. Train all on the same data."
         )
     assert other.recipe is not None
     ours, theirs = (_sides(r, drawn=drawn) for r in (recipe, other.recipe))
@@ -114,4 +136,49 @@ def check_alike(
         raise TrainingError(
             f"expected a run at {run} trained under the protocol {ours}, got {theirs}: it may "
             "have seen faces that the others are chosen on. Train all under one protocol."
+        )
+
+
+def _check_file(
+    name: str | Path, theirs: Contract, recipe: Recipe, contract: Contract, *, drawn: bool
+) -> None:
+    """A file remembers its protocol, not the seed and the fold that some protocols draw by.
+
+    Its data may have a test side that the pupil's have not, or the other way round: how many faces
+    of each label train and validate says that both are the same.
+    """
+    _check_faces(name, theirs, contract)
+    ours, others = (_sizes(data) for data in (contract.data, theirs.data))
+    if ours != others:
+        raise TrainingError(
+            f"expected a model file at {name} trained on the same faces, {ours}, got {others}. "
+            "Train both on the same data."
+        )
+    protocol = theirs.protocol.partition(":")[0]
+    if protocol != "official" or recipe.data.protocol != "official" or drawn:
+        raise TrainingError(
+            f"expected a model file and a recipe under the protocol official, with sides that "
+            f"come with the data, got {protocol} and {recipe.data.protocol}: the file does not "
+            "say which faces it was kept from. Name the folder of its run."
+        )
+
+
+def _sizes(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Faces of each label on the two sides of a fingerprint that matter here."""
+    classes = data.get("classes", {})
+    return {side: classes.get(side) for side in ("train", "validation")}
+
+
+def _check_faces(name: str | Path, theirs: Contract, ours: Contract) -> None:
+    for field in ("labels", "channels", "mean", "std"):
+        expected, found = getattr(ours, field), getattr(theirs, field)
+        if found != expected:
+            raise TrainingError(
+                f"expected a run at {name} with the {field} {expected!r}, got {found!r}. "
+                "Train all on the same data with the same preparation."
+            )
+    if theirs.memory:
+        raise TrainingError(
+            f"expected a run for stills at {name}, got one with an LSTM over frames. "
+            "Name the run that it was started from."
         )
