@@ -50,7 +50,7 @@ def saved_photo(page):
     return Reading.from_dict(json.loads(save(page, "#save-json")[1]))
 
 
-@pytest.mark.parametrize("model", ["compact", "paper"])
+@pytest.mark.parametrize("model", ["compact", "paper", "plus"])
 def test_a_photo_reads_as_in_python(open_page, portraits_png, model):
     page = open_page()
     page.select_option("#model", model)
@@ -431,11 +431,11 @@ def test_colours_are_those_of_annotated_photos(open_page):
     for label, (red, green, blue) in [*draw._COLOURS.items(), ("else", draw._OTHER)]:
         assert page.evaluate(ask, label) == f"rgb({red} {green} {blue})"
     legend = (ROOT / "src" / "facetell" / "server" / "page" / "page.css").read_text()
-    for red, green, blue in draw._COLOURS.values():
+    for red, green, blue in (draw._COLOURS[emotion] for emotion in EMOTIONS):
         assert f"#{red:02x}{green:02x}{blue:02x}" in legend
 
 
-@pytest.mark.parametrize("model", ["compact", "paper"])
+@pytest.mark.parametrize("model", ["compact", "paper", "plus"])
 def test_warnings_and_calibrated_scores_are_pythons(open_page, model):
     rng = np.random.default_rng(0)
     shaded = np.linspace(20, 220, 48)[:, None] + rng.normal(0, 6, (48, 48))
@@ -453,7 +453,7 @@ def test_warnings_and_calibrated_scores_are_pythons(open_page, model):
         for side, score in ((48, 1), (20, 1), (48, 0.5), (48, 1), (48, 1))
     ]
     contract = load(model, threads=1).contract
-    margins = rng.normal(-1, 1, (5, 7)).astype(np.float32)
+    margins = rng.normal(-1, 1, (5, len(contract.labels))).astype(np.float32)
     got = open_page().evaluate(
         """async ({ faces, detections, margins, contract }) => {
           const { warn } = await import("./quality.js");
