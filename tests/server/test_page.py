@@ -227,11 +227,14 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
     rows = [row.split("\t") for row in page.locator("#table tbody tr").all_inner_texts()]
     assert header == ["time", "person", "looks", *EMOTIONS]
     assert len(rows) == len(readings)
+    firsts = [next(f for f in one["faces"] if f["person"] == 1) for one in readings]
+    shown = {face["label"] for face in firsts}
     for row in rows:  # smoothed, so near what the frames say but not the same
-        assert row[1:3] == ["1", expected.faces[0].label]
+        assert row[1] == "1"
+        assert row[2] in shown
         shares = [int(cell.rstrip("\u00a0%")) for cell in row[3:]]
         assert sum(shares) == pytest.approx(100, abs=4)
-    assert_line_drawn(page, expected.faces[0].label)
+    assert_line_drawn(page, rows[-1][2])
 
     assert page.sent == [url for url in page.sent if url.startswith(f"{site.origin}/")] != []
     assert f"{site.origin}/models/compact.onnx" in page.sent  # the worker's are seen, too
