@@ -11,13 +11,14 @@ import argparse
 import hashlib
 import json
 from pathlib import Path
+from statistics import fmean
 
 from facetell.contract import Contract
 from facetell.datasets import open_dataset
 from facetell.datasets.ferplus import EIGHT
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import split
-from facetell.evaluate.corruptions.catalogue import CORRUPTIONS
+from facetell.evaluate.corruptions.catalogue import CORRUPTIONS, levels_id
 from facetell.evaluate.evaluation import METRICS, Evaluation
 from facetell.evaluate.judged import Judged, judge
 from facetell.evaluate.robustness import (
@@ -209,9 +210,9 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
 def _worse(
     path: Path, model: Predictor, answers: Judged, faces: int, reference: Reference | None
 ) -> Robustness:
-    """Measured once for each file: it takes minutes."""
+    """Measured once for each file and version of the corruptions: it takes minutes."""
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    kept = KEPT / f"{path.stem}-{digest}-{answers.dataset.name}-{faces}.json"
+    kept = KEPT / f"{path.stem}-{digest}-{answers.dataset.name}-{faces}-{levels_id()}.json"
     if kept.exists():
         return Robustness.from_dict(json.loads(kept.read_text()))
     found = measure_robustness(model, answers, faces=faces, reference=reference)
@@ -254,11 +255,11 @@ def _aims(found: Robustness) -> list[tuple[str, str, str]]:
 def _hardest(found: Robustness) -> str:
     """The five corruptions that cost most."""
     shares = {
-        kind.title: sum(cell.accuracy for cell in found.of_corruption(name)) / 5
+        kind.title: found.share(fmean(cell.accuracy for cell in found.of_corruption(name)))
         for name, kind in CORRUPTIONS.items()
     }
     worst = sorted(shares, key=lambda title: shares[title])[:5]
-    return ", ".join(f"{title} {100 * found.share(shares[title]):.0f} %" for title in worst)
+    return ", ".join(f"{title} {100 * shares[title]:.0f} %" for title in worst)
 
 
 def _recalls(evaluation: Evaluation) -> str:

@@ -133,12 +133,8 @@ def _models() -> str:
         "| ms per face | MB |"
     )
     names = sorted(cards, key=lambda name: (name != DEFAULT_MODEL, name))
-    return (
-        "\n".join(
-            [head, "|---|---|---|---|---|---|---|---|", *(_model(n, cards[n]) for n in names)]
-        )
-        + "\n"
-    )
+    rows = [_model(name, cards[name]) for name in names]
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *rows]) + "\n"
 
 
 def _model(name: str, card: str) -> str:
