@@ -26,9 +26,10 @@ __all__ = ["join", "refit", "show_training", "train"]
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder [runs/RECIPE-TIME].")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE",
               help="Change a setting, e.g. --set train.epochs=5. Repeatable.")  # fmt: skip
-@click.option("--start", type=click.Path(path_type=Path, exists=True, file_okay=False),
-              help="Finished run whose network stays as it is under the recipe's LSTM over "
-              "frames.")  # fmt: skip
+@click.option("--start", metavar="RUN|MODEL",
+              help="Finished run, bundled model or .onnx file whose features the network begins "
+              "with; for an LSTM over frames, the run whose network stays as it is under "
+              "it.")  # fmt: skip
 @click.option("--clips", type=click.Path(path_type=Path, exists=True, file_okay=False),
               help="Folder of labelled clips (RAVDESS, CREMA-D, AFEW, or one folder per emotion) "
               "for the LSTM over frames.")  # fmt: skip
@@ -51,7 +52,7 @@ __all__ = ["join", "refit", "show_training", "train"]
 @click.option("--threads", type=int, help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
-    overrides: tuple[str, ...], start: Path | None, clips: Path | None,
+    overrides: tuple[str, ...], start: str | None, clips: Path | None,
     teachers: tuple[str, ...], together: Path | None, resume: Path | None,
     seeds: int, join: bool, accelerator: str, devices: int, threads: int | None,
 ) -> None:  # fmt: skip
@@ -66,6 +67,7 @@ def train(
       facetell train compact --data fer2013.csv --out runs/compact
       facetell train --resume runs/compact
       facetell train compact --data fer2013.csv --out runs/five --seeds 5 --join
+      facetell train strong --data fer2013.csv --start compact --teacher compact
       facetell train frames --data fer2013.csv --start runs/compact --clips RAVDESS/
     """
     from facetell.errors import require

@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import metadata
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ from facetell.train.checkpoint import (
     save_checkpoint,
 )
 from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
+from facetell.train.growth import grow, read_trunk, with_start
 from facetell.train.predictor import TorchPredictor, load_run
 from facetell.train.stretches import ClipSides, with_clips
 from facetell.train.teachers import Teachers
@@ -62,6 +64,7 @@ COLUMNS = (
     "epoch", "learning_rate", "loss", "validation_accuracy", "validation_balanced_accuracy",
     "faces_per_s", "outside_share", "seconds",
 )  # fmt: skip
+_MEASURED = 8  # batches that a grown network's normalisations are measured on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +88,7 @@ def train(
     folder: Path,
     *,
     resume: bool = False,
-    start: Path | None = None,
+    start: str | Path | None = None,
     clips: LabelledClips | None = None,
     teachers: Sequence[str | Path] = (),
     groups: NDArray[np.int64] | None = None,
@@ -100,8 +103,10 @@ def train(
         dataset: faces with labels; split by `recipe.data.protocol`.
         folder: the run folder; new, or with `resume` an interrupted run of this recipe.
         resume: continue after the last finished epoch.
-        start: a finished run whose network is taken and left as it is, while the recipe's LSTM
-            over frames is trained on top of it.
+        start: for a recipe with an LSTM over frames, a finished run whose network is taken and
+            left as it is, while that LSTM is trained on top of it. For others a finished run,
+            bundled model or .onnx file whose features the network begins with, see
+            `facetell.train.growth`.
         clips: labelled clips that this LSTM learns from, too.
         teachers: finished runs, bundled models or .onnx files whose scores are a share of the
             targets; a resumed run remembers them.
@@ -115,7 +120,8 @@ def train(
 
     Raises:
         TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
-            from the first epoch on; or the recipe's LSTM over frames has nothing to start from.
+            from the first epoch on; or the recipe's LSTM over frames has nothing to start from,
+            or the network cannot begin with what it is to start from.
         ContractError: the clips have other labels than the dataset.
     """
     progress = progress or Progress()
@@ -124,22 +130,19 @@ def train(
             f"expected a recipe with an LSTM over frames to go with --clips, got {recipe.name}. "
             "Train recipe `frames`, or leave --clips out."
         )
-    teachers = teachers or (_recorded_teachers(folder) if resume else ())
+    if resume:
+        teachers = teachers or _recorded(folder, "teachers") or ()
+        start = start or _recorded(folder, "started_from")
     if bool(teachers) != (recipe.train.distil > 0):
         raise TrainingError(
             f"teachers and train.distil belong together: expected both or neither, got "
             f"{len(teachers)} teachers and train.distil = {recipe.train.distil} in recipe "
             f"{recipe.name}. Name finished models with --teacher, or set train.distil=0."
         )
-    if recipe.model.memory and not resume and start is None:
+    if recipe.model.memory and start is None:
         raise TrainingError(
             f"recipe {recipe.name} trains an LSTM over frames on top of a finished run, and got "
             "none. Give one with --start RUN, trained by a recipe with the same blocks."
-        )
-    if start is not None and not recipe.model.memory:
-        raise TrainingError(
-            f"expected a recipe with an LSTM over frames to go with --start, got {recipe.name}. "
-            "Set model.memory and clips.frames, or leave --start out."
         )
     fabric = lightning.Fabric(
         accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
@@ -158,6 +161,10 @@ def train(
             f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
         )
     contract = make_contract(recipe, dataset, parts)
+    trunk = None
+    if start is not None and not recipe.model.memory:
+        trunk = read_trunk(start, recipe, contract, drawn=parts.held_out)
+        contract = with_start(contract, start)
     filmed = None
     if clips is not None:
         filmed = ClipSides(clips, contract, seed=recipe.train.seed, progress=progress.cut)
@@ -191,16 +198,19 @@ def train(
         taught = taught.to(fabric.device)
     network = build_model(recipe.model, len(contract.labels), recipe.train)
     if network.memory is not None:
-        _take_over(network, start or _started_from(folder))
+        assert start is not None
+        _take_over(network, start)
         network.freeze_faces()
+    elif trunk is not None:
+        grow(network, trunk, torch.cat([x for x, *_ in islice(faces.epoch(0), _MEASURED)]))
     averaged = build_model(recipe.model, len(contract.labels), recipe.train)
     averaged.load_state_dict(network.state_dict())
     averaged.to(fabric.device)
     network.bf16 = averaged.bf16 = bf16
-    model, optimiser = fabric.setup(
-        network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
-        _optimiser(network, recipe),
-    )
+    # Of fewer than 8 channels, oneDNN's strided 1x1 convolutions (2.13, AVX2) write past the end.
+    if min(recipe.model.widths) >= 8:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model, optimiser = fabric.setup(network, _optimiser(network, recipe))
     history: list[dict[str, float]] = []
     if resume and (folder / "last.safetensors").exists():
         history = _restore(folder, network, averaged, optimiser)
@@ -360,7 +370,7 @@ def _open_folder(
     groups: NDArray[np.int64] | None,
     *,
     resume: bool,
-    start: Path | None,
+    start: str | Path | None,
     clips: str | None,
     teachers: Sequence[str | Path],
 ) -> None:
@@ -417,19 +427,13 @@ def _commit() -> str:
     return asked.stdout.strip() or "unknown"
 
 
-def _started_from(folder: Path) -> Path:
-    """Where a resumed run was started from; needed if it was killed in its first epoch."""
-    return Path(json.loads((folder / "run.json").read_text())["started_from"])
-
-
-def _recorded_teachers(folder: Path) -> tuple[str, ...]:
-    """Those of an interrupted run."""
+def _recorded(folder: Path, name: str) -> Any:
+    """What an interrupted run wrote down; None if it did not."""
     record = folder / "run.json"
-    known = json.loads(record.read_text()) if record.exists() else {}
-    return tuple(known.get("teachers", ()))
+    return json.loads(record.read_text()).get(name) if record.exists() else None
 
 
-def _take_over(network: Hybrid, run: Path) -> None:
+def _take_over(network: Hybrid, run: str | Path) -> None:
     """The faces' part of a finished run; the LSTM over frames stays as it is.
 
     Raises:

@@ -18,7 +18,7 @@ from facetell.recipe import Recipe
 from facetell.runtime.session import Model, load
 from facetell.train.predictor import TorchPredictor, load_run
 
-__all__ = ["Teachers", "check_alike"]
+__all__ = ["Teachers", "check_alike", "check_file"]
 
 
 class Teachers(nn.Module):
@@ -61,7 +61,7 @@ class Teachers(nn.Module):
                 self.each.append(_Run(run, bf16=bf16))
             else:
                 model = load(str(name), threads=torch.get_num_threads(), flip=False)
-                _check_file(name, model.contract, recipe, contract, drawn=drawn)
+                check_file(name, model.contract, recipe, contract, drawn=drawn)
                 self.each.append(_File(model))
 
     @torch.no_grad()
@@ -139,7 +139,7 @@ def check_alike(
         )
 
 
-def _check_file(
+def check_file(
     name: str | Path, theirs: Contract, recipe: Recipe, contract: Contract, *, drawn: bool
 ) -> None:
     """A file remembers its protocol, not the seed and the fold that some protocols draw by.

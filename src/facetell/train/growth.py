@@ -1,0 +1,231 @@
+"""The features of a finished model -> those that a larger network begins with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import fuse_conv_bn_weights
+
+from facetell.contract import Contract
+from facetell.errors import TrainingError, require
+from facetell.model.cnn import ResidualTrunk
+from facetell.model.hybrid import Hybrid
+from facetell.recipe import Recipe
+from facetell.runtime.session import load, locate
+from facetell.train.predictor import load_run
+from facetell.train.teachers import check_alike, check_file
+
+__all__ = ["Folded", "grow", "read_trunk", "with_start"]
+
+_GRAPH = "network.cnn."  # what an exported graph calls our trunk
+
+
+class Folded(NamedTuple):
+    """A convolution with the normalisation behind it folded in.
+
+    Attributes:
+        weight: (O, I, k, k).
+        bias: (O,).
+    """
+
+    weight: Tensor
+    bias: Tensor
+
+
+def read_trunk(
+    start: str | Path, recipe: Recipe, contract: Contract, *, drawn: bool = False
+) -> dict[str, Folded]:
+    """The residual trunk of a finished run, a bundled model or an .onnx file.
+
+    Args:
+        start: the run's folder, the model's name or the file.
+        recipe, contract: of the network that will begin with it.
+        drawn: the seed drew the sides of the data.
+
+    Returns:
+        Its convolutions by the names they have in `ResidualTrunk`.
+
+    Raises:
+        TrainingError: it has no residual trunk, its weights are in eight bits, or it was not kept
+            from the faces that the new network is chosen on.
+        InputError, ContractError: no model of that name, or no facetell model in that file.
+    """
+    if Path(start).is_dir():
+        run = load_run(start)
+        check_alike(start, run, recipe, contract, drawn=drawn)
+        found = _folded_in_run(run.model)
+    else:
+        check_file(start, load(str(start)).contract, recipe, contract, drawn=drawn)
+        found = _folded_in_file(locate(str(start)))
+    if "3.path.0" not in found:
+        raise TrainingError(
+            f"expected a model with a residual trunk in floating point at {start}, found none. "
+            "Start from one like compact, as `facetell export` writes it without --precision."
+        )
+    return found
+
+
+def with_start(contract: Contract, start: str | Path) -> Contract:
+    """The contract of a network that begins with the features of this model."""
+    said = f"{contract.protocol}; began with the features of {Path(start).stem}"
+    return replace(contract, protocol=said)
+
+
+@torch.no_grad()
+def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
+    """Make the network's trunk compute what `trunk` does, with room for more.
+
+    Channels and blocks that `trunk` lacks begin as nothing to those behind them: the old filters
+    read the new channels, which are random filters, with weights of zero, and the new blocks add
+    zero. So the feature maps hold the smaller network's, and everything learns from the first
+    step. Filters get the length that freshly drawn ones have, so that the learning rate means
+    the same; the normalisations undo it.
+
+    Source: Chen et al. 2016, "Net2Net: Accelerating learning via knowledge transfer", which
+    copies channels where this draws new ones.
+
+    Args:
+        network: with freshly drawn weights; all but its trunk stays.
+        trunk: as `read_trunk` returns it; in no stage wider or deeper than the network's.
+        faces: (B, T, C, S, S), some hundred training faces, on which the normalisations measure.
+
+    Raises:
+        TrainingError: the network's trunk is not residual, or is smaller somewhere.
+    """
+    cnn = network.cnn
+    if not isinstance(cnn, ResidualTrunk):
+        raise TrainingError(
+            f"expected a recipe with a residual trunk to go with --start, got model.trunk = "
+            f"{network.options.trunk!r}. Set model.trunk=residual, or leave --start out."
+        )
+    convolutions = {n: m for n, m in cnn.named_modules() if isinstance(m, nn.Conv2d)}
+    twins = _twins(list(convolutions), list(trunk))
+    hooks = []
+    for name, convolution in convolutions.items():
+        before, _, position = name.rpartition(".")
+        norm = cnn.get_submodule(f"{before}.{int(position) + 1}".lstrip("."))
+        assert isinstance(norm, nn.BatchNorm2d)
+        twin = twins.get(name)
+        if twin is None:
+            gain, bias = torch.empty(0), torch.empty(0)
+            if name.endswith("path.3"):
+                nn.init.zeros_(norm.weight)
+        else:
+            weight, bias = trunk[twin]
+            gain = _take(convolution, weight, twin)
+        hooks.append(norm.register_forward_pre_hook(_Measured(gain, bias)))
+    training = cnn.training
+    cnn.eval()(faces.flatten(0, 1))  # in order: each measures behind those that are right already
+    cnn.train(training)
+    for hook in hooks:
+        hook.remove()
+
+
+def _take(convolution: nn.Conv2d, weight: Tensor, name: str) -> Tensor:
+    """Weights (O, I, k, k) into the first O filters; returns the gains (O,) that they now lack."""
+    ours = convolution.weight
+    if any(mine < other for mine, other in zip(ours.shape, weight.shape, strict=True)):
+        raise TrainingError(
+            f"expected a model no wider than the recipe to start from, got weights of "
+            f"{tuple(weight.shape)} for {tuple(ours.shape)} at cnn.{name}. Set model.widths at "
+            "least as large."
+        )
+    outputs, inputs = weight.shape[:2]
+    length = weight.flatten(1).norm(dim=1).clamp(min=1e-6)
+    usual = 2**0.5  # of He et al. 2015, by fan in
+    ours[:outputs] = 0
+    ours[:outputs, :inputs] = weight * (usual / length)[:, None, None, None]
+    gains: Tensor = length / usual
+    return gains
+
+
+class _Measured:
+    """Before a normalisation: set it so that, of its input x, it makes gain * x + bias.
+
+    Channels beyond these keep their weight and bias and are normalised.
+    """
+
+    def __init__(self, gain: Tensor, bias: Tensor) -> None:
+        self.gain, self.bias = gain, bias
+
+    def __call__(self, norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(inputs[0], (0, 2, 3), correction=0)
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+        known = len(self.gain)
+        norm.weight[:known] = self.gain * (variance + norm.eps).sqrt()[:known]
+        norm.bias[:known] = self.gain * mean[:known] + self.bias
+
+
+def _twins(ours: list[str], theirs: list[str]) -> dict[str, str]:
+    """Which of their convolutions each of ours begins as; those of new blocks are not there."""
+    mine, other = _stages(ours), _stages(theirs)
+    counts = [len(stage) for stage in mine], [len(stage) for stage in other]
+    if len(mine) != len(other) or any(a < b for a, b in zip(*counts, strict=True)):
+        raise TrainingError(
+            f"expected a model no deeper than the recipe to start from, got stages of {counts[1]} "
+            f"blocks for {counts[0]}. Set model.depths at least as large, for as many stages."
+        )
+    blocks = {"0": "0"}
+    for stage, others in zip(mine, other, strict=True):
+        blocks |= dict(zip(stage, others, strict=False))
+    pairs = {}
+    for name in ours:
+        block, dot, rest = name.partition(".")
+        if block in blocks:
+            pairs[name] = blocks[block] + dot + rest
+    return pairs
+
+
+def _stages(names: list[str]) -> list[list[str]]:
+    """Names of the blocks of each stage; from the second on, a stage begins with a shortcut."""
+    blocks = list(dict.fromkeys(name.partition(".")[0] for name in names if "path" in name))
+    stages: list[list[str]] = []
+    for block in blocks:
+        if not stages or f"{block}.shortcut.0" in names:
+            stages.append([])
+        stages[-1].append(block)
+    return stages
+
+
+def _folded_in_run(network: nn.Module) -> dict[str, Folded]:
+    cnn = getattr(network, "cnn", None)
+    if not isinstance(cnn, ResidualTrunk):
+        return {}
+    found = {}
+    for name, module in cnn.named_modules():
+        if isinstance(module, nn.Conv2d):
+            before, _, position = name.rpartition(".")
+            norm = cnn.get_submodule(f"{before}.{int(position) + 1}".lstrip("."))
+            assert isinstance(norm, nn.BatchNorm2d)
+            assert norm.running_mean is not None
+            assert norm.running_var is not None
+            weight, bias = fuse_conv_bn_weights(
+                module.weight, None, norm.running_mean, norm.running_var, norm.eps,
+                norm.weight, norm.bias,
+            )  # fmt: skip
+            found[name] = Folded(weight.detach(), bias.detach())
+    return found
+
+
+def _folded_in_file(path: Path) -> dict[str, Folded]:
+    """What the exporter called `<name>.weight` and, of the folded normalisation, `_bias`."""
+    onnx = require("onnx", extra="train", purpose="starting from an .onnx file")
+    numbers = {
+        tensor.name: tensor for tensor in onnx.load(path).graph.initializer
+        if tensor.name.startswith(_GRAPH) and tensor.data_type == onnx.TensorProto.FLOAT
+    }  # fmt: skip
+    return {
+        name.removeprefix(_GRAPH).removesuffix(".weight"): Folded(
+            *(torch.from_numpy(onnx.numpy_helper.to_array(numbers[n]).copy())
+              for n in (name, f"{name}_bias"))
+        )
+        for name in numbers
+        if name.endswith(".weight") and f"{name}_bias" in numbers
+    }  # fmt: skip
