@@ -19,7 +19,7 @@ from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ExportError, require
 from facetell.files import write_atomically
 from facetell.graph import import_runtime
-from facetell.model.ensemble import Network
+from facetell.model.hybrid import Hybrid
 from facetell.tensors import to_tensor
 from facetell.train.predictor import TorchPredictor
 
@@ -38,7 +38,7 @@ class _Deployed(nn.Module):
     regions (B, L, K) and the state afterwards, the last three where there are such.
     """
 
-    def __init__(self, network: Network, scale: float) -> None:
+    def __init__(self, network: Hybrid, scale: float) -> None:
         super().__init__()
         self.network = network
         self.scale = scale
@@ -105,7 +105,7 @@ def export(
     return difference
 
 
-def graph_of(network: Network, contract: Contract) -> bytes:
+def graph_of(network: Hybrid, contract: Contract) -> bytes:
     """The serialised ONNX graph.
 
     Input `faces`, outputs `margins`, `scores` and maybe `theta` and `steps`: what each step of an
@@ -141,7 +141,7 @@ def graph_of(network: Network, contract: Contract) -> bytes:
 
 
 def largest_difference(
-    graph: bytes, network: Network, contract: Contract, faces: NDArray[np.uint8]
+    graph: bytes, network: Hybrid, contract: Contract, faces: NDArray[np.uint8]
 ) -> float:
     """Largest absolute difference of any output, alone, in a batch and in another batch."""
     onnxruntime = import_runtime()

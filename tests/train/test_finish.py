@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+from facetell.evaluate.calibration import fit_scale
 from facetell.predictor import softmax
-from facetell.train.finish import fit_scale
 
 
 @pytest.mark.parametrize("scale", [0.2, 1.0, 5.0])

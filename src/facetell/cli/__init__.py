@@ -21,7 +21,7 @@ COMMANDS = {
     "serve": ("facetell.cli.serve:serve", "Read images over HTTP, and show a page for people."),
     "train": ("facetell.cli.train:train", "Train a model by a recipe."),
     "refit": ("facetell.cli.train:refit", "Fit a trained model's SVM anew on frozen features."),
-    "join": ("facetell.cli.train:join", "Join finished runs into one model."),
+    "join": ("facetell.cli.join:join", "Join models into one that decides by their mean."),
     "evaluate": ("facetell.cli.evaluate:evaluate", "Judge a model on labelled faces."),
     "audit": ("facetell.cli.audit:audit", "Find copies, leaks and conflicting labels in data."),
     "reproduce": ("facetell.cli.reproduce:reproduce", "Run the paper's experiments on your data."),

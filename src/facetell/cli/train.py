@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from facetell.contract import Contract
     from facetell.train.loop import Progress
 
-__all__ = ["join", "refit", "show_training", "train"]
+__all__ = ["refit", "result_line", "show_training", "train"]
 
 
 @click.command()
@@ -45,7 +45,7 @@ __all__ = ["join", "refit", "show_training", "train"]
               help="Train with so many seeds, in folders seed-0, seed-1, ... of --out; called "
               "again, it goes on.")  # fmt: skip
 @click.option("--join", is_flag=True,
-              help="Join the seeds' networks, five at most, in the folder `ensemble`.")  # fmt: skip
+              help="Join the networks, five at most, in the file `ensemble.onnx`.")  # fmt: skip
 @click.option("--accelerator", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]))  # fmt: skip
 @click.option("--devices", default=1, show_default=True, help="Processes or GPUs.")
@@ -77,8 +77,11 @@ def train(
     from facetell.datasets import open_dataset
     from facetell.datasets.clipfolders import open_clips
     from facetell.datasets.groups import read_groups
+    from facetell.ensemble import MOST
+    from facetell.ensemble import join as join_models
+    from facetell.files import write_atomically
     from facetell.recipe import load_recipe
-    from facetell.train.ensemble import MOST, join_runs
+    from facetell.runtime.session import load
     from facetell.train.loop import resumed_recipe
     from facetell.train.loop import train as run
     from facetell.train.seeds import train_seeds
@@ -118,19 +121,22 @@ def train(
     if seeds > 1:
         runs = dict(train_seeds(chosen, dataset, folder, seeds=seeds, **options))
         _show_seeds([predictor.contract for predictor in runs.values()])
-        if not join:
-            return
-        source, folder = str(source), folder / "ensemble"
-        predictor = join_runs(list(runs), folder, name=f"{chosen.name}-ensemble", dataset=dataset)
-    else:
-        predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
-    click.echo(_result(predictor.contract))
+        if join:
+            path = folder / "ensemble.onnx"
+            graph = join_models(list(runs), dataset, name=f"{chosen.name}-ensemble")
+            write_atomically(path, graph)
+            click.echo(result_line(load(str(path)).contract))
+            click.echo(f"next: facetell calibrate {path} --data {source}", err=True)
+        return
+    predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
+    click.echo(result_line(predictor.contract))
     click.echo(
         f"next: facetell evaluate {folder} --data {source}; facetell export {folder}", err=True
     )
 
 
-def _result(contract: Contract) -> str:
+def result_line(contract: Contract) -> str:
+    """What a finished model reads right, in words."""
     results = contract.results
     return (
         f"validation accuracy {100 * results['accuracy']:.2f}, balanced "
@@ -148,37 +154,6 @@ def _show_seeds(contracts: list[Contract]) -> None:
             f"validation {words} over {len(found)} seeds: {statistics.mean(found):.2f}, standard "
             f"deviation {statistics.stdev(found):.2f} ({each})"
         )
-
-
-@click.command()
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...",
-                type=click.Path(path_type=Path, exists=True, file_okay=False))  # fmt: skip
-@click.option("--data", "source", help="Dataset [the one the first run was trained on].")
-@label_order_option
-@click.option("--name", default="ensemble", show_default=True, help="What the model is called.")
-@click.option("--out", required=True, type=click.Path(path_type=Path), help="New run folder.")
-def join(
-    runs: tuple[Path, ...], source: str | None, label_order: list[str] | None, name: str, out: Path
-) -> None:
-    """Join two to five finished RUNs into one model that decides by their mean.
-
-    The networks must be trained on the same data under the same protocol. The result is
-    evaluated and exported, as one ONNX file, like any other run.
-
-    \b
-    Example:
-      facetell join runs/strong runs/compact --out runs/both
-    """
-    from facetell.errors import require
-
-    require("torch", extra="train", purpose="joining runs")
-    from facetell.train.ensemble import join_runs
-
-    predictor = join_runs(
-        runs, out, name=name, source=source, label_order=label_order,
-        say=lambda text: click.echo(text, err=True),
-    )  # fmt: skip
-    click.echo(_result(predictor.contract))
 
 
 @click.command()

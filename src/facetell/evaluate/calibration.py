@@ -16,7 +16,7 @@ from facetell.contract import Certainty, Contract
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError
 from facetell.evaluate.judged import score_columns
-from facetell.predictor import Predictor, bent, calibrated
+from facetell.predictor import Predictor, bent, calibrated, softmax
 
 __all__ = [
     "LEVELS",
@@ -26,6 +26,7 @@ __all__ = [
     "calibration_rows",
     "fit_certainty",
     "fit_least_scores",
+    "fit_scale",
     "fit_scores",
     "margins_of",
 ]
@@ -163,6 +164,30 @@ def margins_of(
     people = [row if name is None else -1 - known[name] for row, name in enumerate(subjects)]
     labels = np.array(columns, np.int64)[dataset.targets[rows]]
     return Margins(np.concatenate(parts), labels, np.array(people, np.int64))
+
+
+def fit_scale(margins: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
+    """The scale a that makes softmax(a * margins) likeliest: temperature scaling.
+
+    One number, so that the order of the scores is the order of the margins.
+    Golden-section search over log a; the likelihood has one peak.
+
+    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2 (a = 1/T).
+    """
+
+    def loss(log_scale: float) -> float:
+        scores = softmax(margins, float(np.exp(log_scale)))
+        return float(-np.log(scores[np.arange(len(targets)), targets] + 1e-12).mean())
+
+    low, high = np.log(1e-3), np.log(1e3)
+    golden = (np.sqrt(5) - 1) / 2
+    for _ in range(60):
+        left, right = high - golden * (high - low), low + golden * (high - low)
+        if loss(left) < loss(right):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
 
 
 def fit_scores(contract: Contract, margins: NDArray[np.floating], labels: Ints) -> Contract:

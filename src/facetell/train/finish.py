@@ -19,12 +19,11 @@ from facetell.datasets.groups import read_groups, write_groups
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split, split
 from facetell.errors import TrainingError
+from facetell.evaluate.calibration import fit_scale
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
 from facetell.files import write_atomically
-from facetell.model.ensemble import Network
 from facetell.model.hybrid import Hybrid, describe
 from facetell.model.svm import fit_svm
-from facetell.predictor import softmax
 from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.batches import held_out_clips
 from facetell.train.checkpoint import save_checkpoint
@@ -36,7 +35,6 @@ __all__ = [
     "Judge",
     "count_multiply_adds",
     "finish",
-    "fit_scale",
     "held_out_faces",
     "make_contract",
     "refit_run",
@@ -80,14 +78,14 @@ class Judge:
         self.targets = dataset.targets[indices]
         self.faces = dataset.faces(indices, face_px=contract.face_px, channels=contract.channels)
 
-    def margins(self, network: Network) -> NDArray[np.float32]:
+    def margins(self, network: Hybrid) -> NDArray[np.float32]:
         """(N, K); stills with flip, frames of clips without."""
         predictor = TorchPredictor(network, self.contract)
         if self.clips is None:
             return predictor.predict(self.faces).margins
         return predictor.run_clips(self.clips).reshape(len(self.targets), -1)
 
-    def columns(self, network: Network) -> dict[str, float]:
+    def columns(self, network: Hybrid) -> dict[str, float]:
         """The metrics of an epoch."""
         found = self.accuracies(self.margins(network))
         return {f"validation_{name}": value for name, value in found.items()}
@@ -228,11 +226,6 @@ def refit_run(
         raise TrainingError(f"expected a new folder, got {folder}, which holds a run.")
     before = load_run(run)
     assert before.recipe is not None
-    if not isinstance(before.model, Hybrid):
-        raise TrainingError(
-            f"expected a run of one network at {run}, got an ensemble, which has an SVM for each "
-            "of its members. Refit the members and join them again."
-        )
     values = before.recipe.to_dict()
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
@@ -307,31 +300,7 @@ def _refit(
         predictor.model.svm.bias.copy_(torch.from_numpy(bias))
 
 
-def fit_scale(margins: NDArray[np.floating], targets: NDArray[np.integer]) -> float:
-    """The scale a that makes softmax(a * margins) likeliest: temperature scaling.
-
-    One number, so that the order of the scores is the order of the margins.
-    Golden-section search over log a; the likelihood has one peak.
-
-    Source: Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2 (a = 1/T).
-    """
-
-    def loss(log_scale: float) -> float:
-        scores = softmax(margins, float(np.exp(log_scale)))
-        return float(-np.log(scores[np.arange(len(targets)), targets] + 1e-12).mean())
-
-    low, high = np.log(1e-3), np.log(1e3)
-    golden = (np.sqrt(5) - 1) / 2
-    for _ in range(60):
-        left, right = high - golden * (high - low), low + golden * (high - low)
-        if loss(left) < loss(right):
-            high = right
-        else:
-            low = left
-    return float(np.exp((low + high) / 2))
-
-
-def count_multiply_adds(network: Network, contract: Contract) -> int:
+def count_multiply_adds(network: Hybrid, contract: Contract) -> int:
     """Multiply-adds of convolutions, linear layers and LSTM for one face."""
     counted = [0]
 

@@ -57,7 +57,7 @@ def read_trunk(
     if Path(start).is_dir():
         run = load_run(start)
         check_alike(start, run, recipe, contract, drawn=drawn)
-        found = _folded_in_run(run.model)
+        found = _folded_in_run(run.model.cnn)
     else:
         check_file(start, load(str(start)).contract, recipe, contract, drawn=drawn)
         found = _folded_in_file(locate(str(start)))
@@ -194,8 +194,7 @@ def _stages(names: list[str]) -> list[list[str]]:
     return stages
 
 
-def _folded_in_run(network: nn.Module) -> dict[str, Folded]:
-    cnn = getattr(network, "cnn", None)
+def _folded_in_run(cnn: nn.Module) -> dict[str, Folded]:
     if not isinstance(cnn, ResidualTrunk):
         return {}
     found = {}

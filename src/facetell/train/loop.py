@@ -440,10 +440,6 @@ def _take_over(network: Hybrid, run: str | Path) -> None:
         TrainingError: the run has other blocks than the recipe, or was trained otherwise.
     """
     before = load_run(run).model
-    if not isinstance(before, Hybrid):
-        raise TrainingError(
-            f"expected a run of one network at {run}, got an ensemble. Start from one member."
-        )
     ours = replace(network.options, memory=0)
     if before.options != ours:
         differing = [

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from facetell.contract import Contract
 from facetell.errors import TrainingError
-from facetell.model.ensemble import Ensemble, Network
 from facetell.model.hybrid import Hybrid
 from facetell.predictor import Prediction, calibrated
 from facetell.recipe import Recipe, recipe_from_dict
@@ -35,7 +34,7 @@ class TorchPredictor:
         contract: how faces become tensors and margins become scores.
     """
 
-    def __init__(self, model: Network, contract: Contract, *, recipe: Recipe | None = None) -> None:
+    def __init__(self, model: Hybrid, contract: Contract, *, recipe: Recipe | None = None) -> None:
         self.model = model
         self.contract = contract
         self.recipe = recipe
@@ -105,12 +104,6 @@ def load_run(folder: str | Path, *, flip: bool | None = None) -> TorchPredictor:
     contract = Contract.from_json(state["contract"])
     if flip is not None:
         contract = replace(contract, flip=flip)
-    members = [recipe_from_dict(values) for values in state.get("members", ())]
-    if members:
-        networks = [Hybrid(member.model, len(contract.labels)) for member in members]
-        joined = Ensemble(networks, state["scales"])
-        joined.load_state_dict(tensors)
-        return TorchPredictor(joined.eval(), contract, recipe=recipe)
     return TorchPredictor(_network(recipe, contract, tensors), contract, recipe=recipe)
 
 

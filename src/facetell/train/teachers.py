@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from facetell.contract import Contract
 from facetell.errors import TrainingError
-from facetell.model.hybrid import Hybrid
 from facetell.predictor import calibrated
 from facetell.recipe import Recipe
 from facetell.runtime.session import Model, load
@@ -77,9 +76,7 @@ class _Run(nn.Module):
         super().__init__()
         self.network = run.model.eval().requires_grad_(False)
         self.contract = run.contract
-        for module in self.network.modules():
-            if isinstance(module, Hybrid):
-                module.bf16 = bf16
+        self.network.bf16 = bf16
 
     def forward(self, faces: Tensor) -> Tensor:
         margins = self.network(_resized(faces, self.contract.face_px)).margins
@@ -118,7 +115,7 @@ def _sides(recipe: Recipe, *, drawn: bool) -> str:
 def check_alike(
     run: str | Path, other: TorchPredictor, recipe: Recipe, contract: Contract, *, drawn: bool
 ) -> None:
-    """Whether a finished run may teach, or join, one of this recipe and contract.
+    """Whether a finished run may teach one of this recipe and contract, or lend it features.
 
     Raises:
         TrainingError: it reads other faces or labels, was trained on other data, or may have

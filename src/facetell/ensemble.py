@@ -1,0 +1,200 @@
+"""Finished models -> one graph that decides by their mean."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from facetell.contract import Contract, replace_contract
+from facetell.datasets.sample import Dataset
+from facetell.errors import ExportError, require
+from facetell.evaluate.calibration import fit_scale
+from facetell.evaluate.judged import judge
+from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
+from facetell.runtime.session import Model, load
+from facetell.smaller import split_of
+
+__all__ = ["MOST", "join"]
+
+#: Models that may decide together: more cost more than they gain.
+MOST = 5
+
+
+def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemble") -> bytes:
+    """One ONNX file whose margins are the mean of several models' log-odds.
+
+    Its scores are the normalised geometric mean of the models' scores, on the scale that suits
+    the validation faces. `facetell calibrate` fits the rest of what a model says of itself.
+
+    Args:
+        members: two to five bundled models, .onnx files (of any precision) or folders of finished
+            runs, for stills, trained on the same data under its own sides.
+        dataset: the data; the validation faces judge.
+        name: what the model is called.
+
+    Raises:
+        ExportError: too few or too many, or models that do not go together.
+        InputError, ContractError: no model of that name, or no facetell model in that file.
+
+    Example:
+        Path("both.onnx").write_bytes(join(["compact", "strong.onnx"], open_dataset("fer2013.csv")))
+    """
+    onnx = require("onnx", extra="train", purpose="joining models")
+    if not 2 <= len(members) <= MOST:
+        raise ExportError(
+            f"expected two to {MOST} models to join, got {len(members)}. Name them one after the "
+            "other."
+        )
+    graphs: list[Any] = []
+    contracts: list[Contract] = []
+    for member in members:
+        graph, contract = _open(member)
+        if contracts:
+            _check_alike(member, contract, contracts[0])
+        graphs.append(onnx.load_from_string(graph))
+        contracts.append(contract)
+    scales = [contract.score_scale for contract in contracts]
+    parts = split_of(contracts[0], dataset)
+    if parts.held_out:
+        raise ExportError(
+            f"expected data with validation faces of their own, got {dataset.name}: a seed drew "
+            "them, and the models may have seen those that another seed drew. Sort some into val/ "
+            "and train on these sides."
+        )
+    contract = replace(
+        contracts[0],
+        name=name,
+        recipe=" + ".join(c.recipe for c in contracts),
+        architecture=f"mean of {len(contracts)} networks: "
+        + " | ".join(c.architecture for c in contracts),
+        score_scale=1.0,
+        score_factors=(),
+        score_slopes=(1.0, 1.0),
+        certainty=None,
+        parameters=sum(c.parameters for c in contracts),
+        multiply_adds=sum(c.multiply_adds for c in contracts),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "ensemble.onnx"
+        path.write_bytes(replace_contract(_joined(graphs, scales, 1.0), contract))
+        found = judge(Model(path), dataset, parts, side="validation")
+    assert found.margins is not None
+    confusion = confusion_matrix(found.labels, found.margins.argmax(1), len(dataset.labels))
+    scale = fit_scale(found.margins, found.labels)
+    contract = replace(
+        contract,
+        score_scale=scale,
+        results={
+            "side": "validation",
+            "faces": len(found.labels),
+            "flip": contract.flip,
+            "accuracy": round(float(accuracy(confusion)), 6),
+            "balanced_accuracy": round(float(balanced_accuracy(confusion)), 6),
+        },
+    )
+    return replace_contract(_joined(graphs, scales, scale), contract)
+
+
+def _open(member: str | Path) -> tuple[bytes, Contract]:
+    """The graph and the contract of a run or a model file."""
+    if not Path(member).is_dir():
+        model = load(str(member), threads=1)
+        return model.path.read_bytes(), model.contract
+    require("torch", extra="train", purpose="joining runs")
+    from facetell.export import graph_of
+    from facetell.train.predictor import load_run
+
+    run = load_run(member)
+    return graph_of(run.model, run.contract), run.contract
+
+
+def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
+    """Whether a model reads the same faces and labels as the first, and learned from the same."""
+    for field in ("labels", "face_px", "channels", "mean", "std", "memory", "flip"):
+        expected, found = getattr(first, field), getattr(theirs, field)
+        if found != expected:
+            raise ExportError(
+                f"expected models with the {field} {expected!r}, got {member} with {found!r}. "
+                "Join models of one kind."
+            )
+    ours, others = (_learned(contract) for contract in (first, theirs))
+    if ours != others:
+        raise ExportError(
+            f"expected models trained and chosen on the same faces, {ours}, got {member} with "
+            f"{others}: it may have seen faces that the others are judged on. Train all on the "
+            "same data under one protocol."
+        )
+
+
+def _learned(contract: Contract) -> dict[str, Any]:
+    """The protocol, and how many faces of each label each side has."""
+    classes = contract.data.get("classes", {})
+    return {
+        "protocol": contract.protocol.partition(":")[0],
+        "train": classes.get("train"),
+        "validation": classes.get("validation"),
+    }
+
+
+def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> bytes:
+    """The models side by side, each under its own prefix, and the mean of their margins behind."""
+    onnx = require("onnx", extra="train", purpose="joining models")
+    from onnx import compose, helper, numpy_helper
+
+    def number(value: float, called: str) -> Any:
+        return numpy_helper.from_array(np.array(value, np.float32), called)
+
+    nodes: list[Any] = []
+    weights: list[Any] = []
+    versions: dict[str, int] = {}
+    for place, graph in enumerate(graphs):
+        own = compose.add_prefix(graph, f"{place}.")
+        for entry in own.opset_import:
+            if versions.setdefault(entry.domain, entry.version) != entry.version:
+                raise ExportError(
+                    f"expected graphs with version {versions[entry.domain]} of ONNX's operators, "
+                    f"got {entry.version}. Export all with this version of facetell."
+                )
+        weights += own.graph.initializer
+        weights.append(number(scales[place] / len(graphs), f"{place}.share"))
+        nodes.append(helper.make_node("Identity", ["faces"], [f"{place}.faces"]))
+        nodes += own.graph.node
+        margins = [f"{place}.margins", f"{place}.share"]
+        nodes.append(helper.make_node("Mul", margins, [f"{place}.part"]))
+    first = graphs[0].graph
+    weights.append(number(scale, "score_scale"))
+    nodes += [
+        helper.make_node("Sum", [f"{place}.part" for place in range(len(graphs))], ["margins"]),
+        helper.make_node("Mul", ["margins", "score_scale"], ["log_odds"]),
+        helper.make_node("Softmax", ["log_odds"], ["scores"], axis=1),
+    ]
+    outputs = [value for value in first.output if value.name in ("margins", "scores")]
+    joined = helper.make_graph(
+        _needed(nodes, {"margins", "scores"}), "ensemble", list(first.input), outputs, weights
+    )
+    model = helper.make_model(
+        joined,
+        producer_name="facetell",
+        ir_version=max(graph.ir_version for graph in graphs),
+        opset_imports=[helper.make_opsetid(*version) for version in versions.items()],
+    )
+    del model.graph.initializer[:]
+    read = {name for node in joined.node for name in node.input}
+    model.graph.initializer.extend(tensor for tensor in weights if tensor.name in read)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()  # type: ignore[no-any-return]
+
+
+def _needed(nodes: Sequence[Any], wanted: set[str]) -> list[Any]:
+    """The nodes that these values come from, in order; a member's own scores are not needed."""
+    kept = []
+    for node in reversed(nodes):
+        if wanted & set(node.output):
+            wanted |= set(node.input)
+            kept.append(node)
+    return kept[::-1]

@@ -1,0 +1,166 @@
+"""Networks that decide together, and runs with several seeds."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("lightning_fabric")
+
+from click.testing import CliRunner  # noqa: E402
+
+from facetell.cli import _group  # noqa: E402
+from facetell.datasets.splits import split  # noqa: E402
+from facetell.datasets.toon import make_toon  # noqa: E402
+from facetell.ensemble import join  # noqa: E402
+from facetell.errors import ExportError, InputError  # noqa: E402
+from facetell.evaluate.judged import judge  # noqa: E402
+from facetell.export import export  # noqa: E402
+from facetell.graph import open_graph  # noqa: E402
+from facetell.predictor import softmax  # noqa: E402
+from facetell.recipe import recipe_from_dict  # noqa: E402
+from facetell.runtime.session import load  # noqa: E402
+from facetell.smaller import shrink  # noqa: E402
+from facetell.tensors import to_tensor  # noqa: E402
+from facetell.train.loop import train  # noqa: E402
+from facetell.train.predictor import load_run  # noqa: E402
+from facetell.train.seeds import train_seeds  # noqa: E402
+
+TOON = "toon:characters=6,per_emotion=4,face_px=16"
+
+
+def toon():
+    return make_toon(characters=6, per_emotion=4, face_px=16)
+
+
+def recipe(*, epochs=1, **model):
+    blocks = {"face_px": 16, "widths": [4, 6], "relu_each": True, "stn": False,
+              "batch_norm": True, "features": 8, "hidden": 8, "grid": 2}  # fmt: skip
+    return recipe_from_dict(
+        {"name": "tiny", "model": blocks | model, "train": {"epochs": epochs, "batch_size": 16}}
+    )
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two seeds of one network and a smaller one."""
+    folder = tmp_path_factory.mktemp("runs")
+    options = {"accelerator": "cpu"}
+    made = [run for run, _ in train_seeds(recipe(), toon(), folder, seeds=2, **options)]
+    train(recipe(features=6), toon(), folder / "small", **options)
+    return [*made, folder / "small"]
+
+
+def saved(graph, path):
+    path.write_bytes(graph)
+    return load(str(path), threads=1)
+
+
+def test_the_ensemble_decides_by_the_mean_of_log_odds(tmp_path, runs):
+    joined = saved(join(runs, toon(), name="three"), tmp_path / "three.onnx")
+    faces = toon().faces(range(9), face_px=16)
+    members = [load_run(run) for run in runs]
+    logs = [m.contract.score_scale * m.predict(faces).margins for m in members]
+    prediction = joined.predict(faces)
+    assert prediction.margins == pytest.approx(np.mean(logs, axis=0), abs=1e-4)
+    contract = joined.contract
+    assert prediction.scores == pytest.approx(
+        softmax(prediction.margins, contract.score_scale), abs=1e-5
+    )
+    assert contract.name == "three"
+    assert contract.recipe == "tiny + tiny + tiny"
+    assert contract.parameters == sum(m.contract.parameters for m in members)
+    assert contract.multiply_adds == sum(m.contract.multiply_adds for m in members)
+    assert contract.architecture.startswith("mean of 3 networks: ")
+    parts = split(toon())
+    found = judge(joined, toon(), parts, side="validation")
+    assert contract.results["accuracy"] == pytest.approx(
+        float((found.predicted == found.labels).mean()), abs=1e-6
+    )
+    assert contract.results["faces"] == len(parts.validation)
+
+
+def test_the_graph_itself_gives_the_scores_and_nothing_that_is_not_needed(tmp_path, runs):
+    onnx = pytest.importorskip("onnx")
+    joined = saved(join(runs[:2], toon()), tmp_path / "both.onnx")
+    graph = onnx.load(joined.path).graph
+    assert [value.name for value in graph.output] == ["margins", "scores"]
+    assert [node.op_type for node in graph.node].count("Softmax") == 1
+    session = open_graph(joined.path, threads=1)
+    faces = to_tensor(toon().faces(range(5), face_px=16), joined.contract)
+    margins, scores = session.run(None, {"faces": faces})
+    assert scores == pytest.approx(softmax(margins, joined.contract.score_scale), abs=1e-6)
+
+
+def test_model_files_of_any_precision_join_as_runs_do(tmp_path, runs):
+    faces = toon().faces(range(9), face_px=16)
+    for number, run in enumerate(runs[:2]):
+        export(load_run(run), tmp_path / f"{number}.onnx", faces)
+    files = [tmp_path / "0.onnx", tmp_path / "1.onnx"]
+    small = tmp_path / "small.onnx"
+    small.write_bytes(shrink(files[1], "fp16", split(toon()), most_loss=1.0).graph)
+
+    whole = saved(join(runs[:2], toon()), tmp_path / "a.onnx")
+    mixed = saved(join([files[0], small], toon()), tmp_path / "b.onnx")
+
+    assert mixed.predict(faces).margins == pytest.approx(whole.predict(faces).margins, abs=0.02)
+    assert mixed.path.stat().st_size < whole.path.stat().st_size
+
+
+def test_an_ensemble_is_calibrated_judged_and_joined_again(tmp_path, runs):
+    joined = saved(join(runs[:2], toon()), tmp_path / "both.onnx")
+    again = saved(join([joined.path, runs[2]], toon()), tmp_path / "again.onnx")
+    faces = toon().faces(range(6), face_px=16)
+    third = load_run(runs[2])
+    expected = [
+        joined.contract.score_scale * joined.predict(faces).margins,
+        third.contract.score_scale * third.predict(faces).margins,
+    ]
+    assert again.predict(faces).margins == pytest.approx(np.mean(expected, axis=0), abs=1e-4)
+
+
+def test_models_that_do_not_go_together_are_refused(tmp_path, runs):
+    with pytest.raises(ExportError, match="two to 5 models to join, got 1"):
+        join(runs[:1], toon())
+    other = tmp_path / "other"
+    data = make_toon(characters=7, per_emotion=4, face_px=16)
+    train(recipe(), data, other, accelerator="cpu")
+    with pytest.raises(ExportError, match="trained and chosen on the same faces"):
+        join([runs[0], other], toon())
+    with pytest.raises(ExportError, match="face_px 16, got compact with 48"):
+        join([runs[0], "compact"], toon())
+    with pytest.raises(InputError, match="Did you mean 'compact'"):
+        join([runs[0], "compakt"], toon())
+
+
+def test_the_command_writes_one_file_and_says_what_it_reads_right(tmp_path, runs):
+    out = tmp_path / "both.onnx"
+    command = ["join", str(runs[0]), str(runs[1]), "--data", TOON, "--out", str(out)]
+    done = CliRunner().invoke(_group, command, catch_exceptions=False)
+    assert f"validation accuracy {100 * load(str(out)).contract.results['accuracy']:.2f}" in (
+        done.output
+    )
+    again = CliRunner().invoke(_group, command)
+    assert again.exit_code != 0
+    assert "--force" in str(again.output) + str(again.exception)
+
+
+def test_seeds_go_on_where_they_stopped_and_tell_their_spread(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        'name = "tiny"\n[model]\nface_px = 16\nstn = false\nwidths = [4, 6]\nfeatures = 8\n'
+        "hidden = 8\ngrid = 2\n[train]\nepochs = 1\nbatch_size = 16\n"
+    )
+    command = ["train", str(path), "--data", TOON, "--out", str(tmp_path / "runs"),
+               "--accelerator", "cpu", "--threads", "1", "--seeds"]  # fmt: skip
+    first = CliRunner().invoke(_group, [*command, "2"], catch_exceptions=False)
+    assert "validation accuracy over 2 seeds:" in first.output
+    times = {p: p.stat().st_mtime_ns for p in (tmp_path / "runs").glob("*/model.safetensors")}
+    assert len(times) == 2
+    second = CliRunner().invoke(_group, [*command, "3", "--join"], catch_exceptions=False)
+    assert "standard deviation" in second.output
+    assert all(p.stat().st_mtime_ns == before for p, before in times.items())
+    seeds = [load_run(tmp_path / "runs" / f"seed-{n}").recipe.train.seed for n in range(3)]
+    assert seeds == [0, 1, 2]
+    assert load(str(tmp_path / "runs" / "ensemble.onnx")).contract.name == "tiny-ensemble"
+    refused = CliRunner().invoke(_group, [*command, "6", "--join"])
+    assert "--join takes --seeds 2 to 5, got 6" in refused.output
