@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_weights
 
@@ -50,8 +52,8 @@ def read_trunk(
         Its convolutions by the names they have in `ResidualTrunk`.
 
     Raises:
-        TrainingError: it has no residual trunk, its weights are in eight bits, or it was not kept
-            from the faces that the new network is chosen on.
+        TrainingError: it has no residual trunk, or was not kept from the faces that the new
+            network is chosen on.
         InputError, ContractError: no model of that name, or no facetell model in that file.
     """
     if Path(start).is_dir():
@@ -63,8 +65,8 @@ def read_trunk(
         found = _folded_in_file(locate(str(start)))
     if "3.path.0" not in found:
         raise TrainingError(
-            f"expected a model with a residual trunk in floating point at {start}, found none. "
-            "Start from one like compact, as `facetell export` writes it without --precision."
+            f"expected one network with a residual trunk at {start}, found none. Start from one "
+            "like compact."
         )
     return found
 
@@ -214,17 +216,30 @@ def _folded_in_run(cnn: nn.Module) -> dict[str, Folded]:
 
 
 def _folded_in_file(path: Path) -> dict[str, Folded]:
-    """What the exporter called `<name>.weight` and, of the folded normalisation, `_bias`."""
+    """The convolutions that the exporter named after ours, from a file of any precision."""
     onnx = require("onnx", extra="train", purpose="starting from an .onnx file")
-    numbers = {
-        tensor.name: tensor for tensor in onnx.load(path).graph.initializer
-        if tensor.name.startswith(_GRAPH) and tensor.data_type == onnx.TensorProto.FLOAT
-    }  # fmt: skip
-    return {
-        name.removeprefix(_GRAPH).removesuffix(".weight"): Folded(
-            *(torch.from_numpy(onnx.numpy_helper.to_array(numbers[n]).copy())
-              for n in (name, f"{name}_bias"))
-        )
-        for name in numbers
-        if name.endswith(".weight") and f"{name}_bias" in numbers
-    }  # fmt: skip
+    graph = onnx.load(path).graph
+    numbers = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    for node in graph.node:
+        if node.op_type in ("Cast", "DequantizeLinear") and node.input[0] in numbers:
+            numbers[node.output[0]] = _floats(*(numbers[name] for name in node.input))
+    found = {}
+    for node in graph.node:
+        named = node.op_type == "Conv" and node.input[1].startswith(_GRAPH)
+        if named and len(node.input) == 3 and set(node.input[1:]) <= numbers.keys():
+            name = node.input[1].removeprefix(_GRAPH).partition(".weight")[0]
+            weight, bias = (torch.tensor(numbers[n], dtype=torch.float32) for n in node.input[1:])
+            found[name] = Folded(weight, bias)
+    return found
+
+
+def _floats(
+    stored: NDArray[Any], scale: NDArray[Any] | None = None, zero: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Numbers (O, ...) that a file keeps in half precision, or in eight bits with O scales."""
+    values = stored.astype(np.float32)
+    if scale is None:
+        return values
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    shift = np.zeros((), np.float32) if zero is None else zero.astype(np.float32)
+    return (values - shift.reshape(shape)) * scale.reshape(shape)
