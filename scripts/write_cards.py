@@ -37,7 +37,7 @@ from facetell.evaluate.table import (
     show_value,
 )
 from facetell.predictor import Predictor
-from facetell.recipe import load_recipe
+from facetell.recipe import load_recipe, recipe_text
 from facetell.runtime.session import bundled_models, load
 from facetell.runtime.speed import measure_speed
 
@@ -49,7 +49,7 @@ CARD = """# {name}
 Reads {face_px}-pixel {colour} faces and scores {count} emotions: {labels}.
 {parameters:,} parameters, {multiply_adds:.1f} million multiply-adds per face, {megabytes:.2f} MB.
 
-Trained by recipe `{recipe}`, {epochs} epochs: `facetell train {recipe} --data {source}`.
+Trained by recipe `{recipe}`, {epochs} epochs: `{command}`.
 
 ## Intended use
 
@@ -60,8 +60,8 @@ Not intended: decisions about a person, lie detection, diagnosis, and what the l
 
 ## Data and protocol
 
-Trained on the {train:,} Training faces of FER2013{labelled}, from scratch, with seed {seed}
-(one run). Selected on the {validation:,} PublicTest faces{kept} and calibrated on the
+Trained on the {train:,} Training faces of FER2013{labelled} and on nothing else, with seed {seed}
+(one run{lineage}). Selected on the {validation:,} PublicTest faces{kept} and calibrated on the
 {calibrated:,} of them that show different photographs, none of which the training faces hold; the
 numbers below are measured on the same faces, so they are a little too good.
 PrivateTest was not touched.
@@ -180,6 +180,8 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         megabytes=path.stat().st_size / 1e6,
         recipe=contract.recipe,
         epochs=load_recipe(contract.recipe).train.epochs,
+        command=_command(contract.recipe),
+        lineage="".join(f"; {part}" for part in contract.protocol.split("; ")[1:]),
         source="ferplus8:PATH" if plus else "PATH",
         labelled=PLUS if plus else "",
         kept=" with such a majority" if plus else "",
@@ -205,6 +207,12 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         batch=speed.batch_ms,
         memory=speed.memory_bytes / 1e6,
     )
+
+
+def _command(recipe: str) -> str:
+    """How to train it, as the recipe's header says first."""
+    lines = (line.lstrip("# ") for line in recipe_text(recipe)[0].splitlines())
+    return next(line for line in lines if line.startswith(f"facetell train {recipe} "))
 
 
 def _worse(

@@ -242,4 +242,5 @@ def _floats(
         return values
     shape = (-1,) + (1,) * (values.ndim - 1)
     shift = np.zeros((), np.float32) if zero is None else zero.astype(np.float32)
-    return (values - shift.reshape(shape)) * scale.reshape(shape)
+    floats: NDArray[Any] = (values - shift.reshape(shape)) * scale.reshape(shape)
+    return floats
