@@ -126,7 +126,7 @@ def train(
             graph = join_models(list(runs), dataset, name=f"{chosen.name}-ensemble")
             write_atomically(path, graph)
             click.echo(result_line(load(str(path)).contract))
-            click.echo(f"next: facetell calibrate {path} --data {source}", err=True)
+            click.echo(f"next: facetell calibrate {path} --data {source} --out NEW.onnx", err=True)
         return
     predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
     click.echo(result_line(predictor.contract))
