@@ -106,7 +106,7 @@ Hardest, with the share kept over all five severities: {hardest}.
 One thread, one face, without flip: {single:.2f} ms; in batches of 64: {batch:.2f} ms per face;
 {memory:.0f} MB for a process that does nothing else
 (`facetell bench {name}`; a shared two-core machine, so use ratios).
-Smaller files by `facetell export {name} --precision int8`: docs/small.md.
+{smaller}: docs/small.md.
 
 ## Groups and limits
 
@@ -203,6 +203,9 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         clean=f"{100 * worse.clean:.1f} %",
         robustness="\n".join(f"| {' | '.join(row)} |" for row in _aims(worse)),
         hardest=_hardest(worse),
+        smaller="This file is an int8 export"
+        if "precision" in contract.results
+        else f"Smaller files by `facetell export {name} --precision int8`",
         single=speed.single_ms,
         batch=speed.batch_ms,
         memory=speed.memory_bytes / 1e6,

@@ -175,7 +175,7 @@ def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> byt
     ]
     outputs = [value for value in first.output if value.name in ("margins", "scores")]
     joined = helper.make_graph(
-        _needed(nodes, {"margins", "scores"}), "ensemble", list(first.input), outputs, weights
+        _needed(nodes, ["margins", "scores"]), "ensemble", list(first.input), outputs, weights
     )
     model = helper.make_model(
         joined,
@@ -190,11 +190,24 @@ def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> byt
     return model.SerializeToString()  # type: ignore[no-any-return]
 
 
-def _needed(nodes: Sequence[Any], wanted: set[str]) -> list[Any]:
-    """The nodes that these values come from, in order; a member's own scores are not needed."""
-    kept = []
-    for node in reversed(nodes):
-        if wanted & set(node.output):
-            wanted |= set(node.input)
+def _needed(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:
+    """The nodes that these values come from, each behind what it reads.
+
+    A member's own scores are not needed; the nodes of eight-bit files come in any order.
+    """
+    makers = {name: node for node in nodes for name in node.output}
+    kept: list[Any] = []
+    done: set[str] = set()
+    stack = [(name, False) for name in reversed(wanted)]
+    while stack:
+        name, ready = stack.pop()
+        node = makers.get(name)
+        if node is None or name in done:
+            continue
+        if ready:
             kept.append(node)
-    return kept[::-1]
+            done.update(node.output)
+        else:
+            stack.append((name, True))
+            stack += [(read, False) for read in node.input]
+    return kept

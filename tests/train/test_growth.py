@@ -15,7 +15,7 @@ from facetell.model.hybrid import build_model  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
 from facetell.smaller import shrink  # noqa: E402
 from facetell.tensors import to_tensor  # noqa: E402
-from facetell.train.finish import make_contract, split_for  # noqa: E402
+from facetell.train.finish import make_contract, refit_run, split_for  # noqa: E402
 from facetell.train.growth import grow, read_trunk  # noqa: E402
 from facetell.train.loop import Progress, train  # noqa: E402
 from facetell.train.predictor import load_run  # noqa: E402
@@ -142,6 +142,8 @@ def test_the_model_says_what_it_began_with_and_a_resumed_run_remembers(small, tm
     assert json.loads((whole / "run.json").read_text())["started_from"] == str(start)
     ours, theirs = again.model.state_dict(), done.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    refitted = refit_run(whole, tmp_path / "refitted", {"fit": "sklearn"}, dataset=toon())
+    assert refitted.contract.protocol == done.contract.protocol
 
 
 def test_networks_that_cannot_hold_the_smaller_one_are_refused(small):

@@ -237,7 +237,7 @@ def refit_run(
     if together is not None:
         write_groups(whole, together, folder / GROUPS, overwrite=True)
     dataset = parts.dataset
-    contract = make_contract(recipe, dataset, parts)
+    contract = replace(make_contract(recipe, dataset, parts), protocol=before.contract.protocol)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
