@@ -157,9 +157,8 @@ def test_networks_that_cannot_hold_the_smaller_one_are_refused(small):
     ]:
         chosen = recipe(**changes)
         contract = promised(chosen)
-        trunk = read_trunk(small / "run", chosen, contract)
         with pytest.raises(TrainingError, match=message):
-            grow(fresh(chosen), trunk, faces(contract))
+            grow(fresh(chosen), read_trunk(small / "run", chosen, contract), faces(contract))
 
 
 @pytest.mark.parametrize(("precision", "within"), [("fp16", 0.001), ("int8", 0.06)])

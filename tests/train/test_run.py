@@ -141,7 +141,7 @@ def test_what_an_lstm_over_frames_cannot_stand_on_is_refused(tmp_path, recipe):
     for options, message in [
         ((chosen, None), "on top of a finished run, and got none. Give one with --start RUN"),
         ((other, faces), r"differs in model\.stn, model\.hidden\. Set these alike"),
-        ((load_recipe(recipe), faces), "one network with a residual trunk at"),
+        ((load_recipe(recipe), faces), "a recipe with a residual trunk to go with --start"),
     ]:
         with pytest.raises(TrainingError, match=message):
             train(options[0], toon(), tmp_path / "out", start=options[1], accelerator="cpu")

@@ -52,10 +52,15 @@ def read_trunk(
         Its convolutions by the names they have in `ResidualTrunk`.
 
     Raises:
-        TrainingError: it has no residual trunk, or was not kept from the faces that the new
-            network is chosen on.
+        TrainingError: it or the recipe has no residual trunk, or it was not kept from the faces
+            that the new network is chosen on.
         InputError, ContractError: no model of that name, or no facetell model in that file.
     """
+    if recipe.model.trunk != "residual":
+        raise TrainingError(
+            f"expected a recipe with a residual trunk to go with --start, got model.trunk = "
+            f"{recipe.model.trunk!r}. Set model.trunk=residual, or leave --start out."
+        )
     if Path(start).is_dir():
         run = load_run(start)
         check_alike(start, run, recipe, contract, drawn=drawn)
@@ -91,19 +96,15 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
     copies channels where this draws new ones.
 
     Args:
-        network: with freshly drawn weights; all but its trunk stays.
+        network: with a residual trunk and freshly drawn weights; all but the trunk stays.
         trunk: as `read_trunk` returns it; in no stage wider or deeper than the network's.
         faces: (B, T, C, S, S), some hundred training faces, on which the normalisations measure.
 
     Raises:
-        TrainingError: the network's trunk is not residual, or is smaller somewhere.
+        TrainingError: the network's trunk is smaller somewhere.
     """
     cnn = network.cnn
-    if not isinstance(cnn, ResidualTrunk):
-        raise TrainingError(
-            f"expected a recipe with a residual trunk to go with --start, got model.trunk = "
-            f"{network.options.trunk!r}. Set model.trunk=residual, or leave --start out."
-        )
+    assert isinstance(cnn, ResidualTrunk)
     convolutions = {n: m for n, m in cnn.named_modules() if isinstance(m, nn.Conv2d)}
     twins = _twins(list(convolutions), list(trunk))
     hooks = []
