@@ -220,7 +220,8 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
         frame = frame_taken(page, number)
         assert frame.shape == (720, 1280, 3)
         expected = follower.read(frame, got["time_s"])
-        assert_same_faces(Reading.from_dict(got), expected)
+        # Boxes followed over frames differ by 1e-5 px: a crop's pixel may round to another level.
+        assert_same_faces(Reading.from_dict(got), expected, score=0.01)
         assert_doubted(Reading.from_dict(got), sets=0.9, abstain=0.7)
 
     page.click("#table-part > summary")
