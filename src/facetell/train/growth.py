@@ -105,13 +105,10 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
     """
     cnn = network.cnn
     assert isinstance(cnn, ResidualTrunk)
-    convolutions = {n: m for n, m in cnn.named_modules() if isinstance(m, nn.Conv2d)}
-    twins = _twins(list(convolutions), list(trunk))
+    layers = _layers(cnn)
+    twins = _twins(list(layers), list(trunk))
     hooks = []
-    for name, convolution in convolutions.items():
-        before, _, position = name.rpartition(".")
-        norm = cnn.get_submodule(f"{before}.{int(position) + 1}".lstrip("."))
-        assert isinstance(norm, nn.BatchNorm2d)
+    for name, (convolution, norm) in layers.items():
         twin = twins.get(name)
         if twin is None:
             gain, bias = torch.empty(0), torch.empty(0)
@@ -197,22 +194,30 @@ def _stages(names: list[str]) -> list[list[str]]:
     return stages
 
 
-def _folded_in_run(cnn: nn.Module) -> dict[str, Folded]:
-    if not isinstance(cnn, ResidualTrunk):
-        return {}
+def _layers(cnn: ResidualTrunk) -> dict[str, tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Each convolution by its name, with the normalisation that follows it."""
     found = {}
     for name, module in cnn.named_modules():
         if isinstance(module, nn.Conv2d):
             before, _, position = name.rpartition(".")
             norm = cnn.get_submodule(f"{before}.{int(position) + 1}".lstrip("."))
             assert isinstance(norm, nn.BatchNorm2d)
-            assert norm.running_mean is not None
-            assert norm.running_var is not None
-            weight, bias = fuse_conv_bn_weights(
-                module.weight, None, norm.running_mean, norm.running_var, norm.eps,
-                norm.weight, norm.bias,
-            )  # fmt: skip
-            found[name] = Folded(weight.detach(), bias.detach())
+            found[name] = (module, norm)
+    return found
+
+
+def _folded_in_run(cnn: nn.Module) -> dict[str, Folded]:
+    if not isinstance(cnn, ResidualTrunk):
+        return {}
+    found = {}
+    for name, (convolution, norm) in _layers(cnn).items():
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        weight, bias = fuse_conv_bn_weights(
+            convolution.weight, None, norm.running_mean, norm.running_var, norm.eps,
+            norm.weight, norm.bias,
+        )  # fmt: skip
+        found[name] = Folded(weight.detach(), bias.detach())
     return found
 
 
