@@ -60,7 +60,7 @@ def certainty(**changes):
 
 def test_a_calibrated_contract_survives_its_way_through_metadata():
     contract = Contract(
-        name="x", score_factors=(1.0,) * 6 + (2.0,), score_slopes=(0.5, 2.0), certainty=certainty()
+        name="x", score_factors=(1.0,) * 6 + (2.0,), score_bend=0.5, certainty=certainty()
     )
 
     assert Contract.from_json(contract.to_json()) == contract
@@ -68,7 +68,7 @@ def test_a_calibrated_contract_survives_its_way_through_metadata():
 
 def test_a_contract_from_before_calibration_means_what_it_did():
     values = json.loads(Contract(name="x", score_scale=3.0).to_json())
-    for name in ("score_factors", "score_slopes", "certainty"):
+    for name in ("score_factors", "score_bend", "certainty"):
         del values[name]
 
     old = Contract.from_json(json.dumps(values))
@@ -92,7 +92,7 @@ def test_an_impossible_certainty_is_refused(change):
 
 @pytest.mark.parametrize(
     "change",
-    [{"score_factors": (1.0,)}, {"score_factors": (0.0,) * 7}, {"score_slopes": (0.0, 1.0)}],
+    [{"score_factors": (1.0,)}, {"score_factors": (0.0,) * 7}, {"score_bend": -0.1}],
 )
 def test_an_impossible_calibration_is_refused(change):
     with pytest.raises(ContractError, match=next(iter(change))):

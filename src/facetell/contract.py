@@ -83,7 +83,7 @@ class Contract:
             `predictor.calibrated` for what the next two add. The graph's own output `scores`
             knows the scale alone.
         score_factors: K factors of the scale, by the label with the highest margin; () is 1 each.
-        score_slopes: how much margins below -1 and above 0 count, beside those between.
+        score_bend: how far margins are from log-odds; 0 for a softmax's, which are some.
         certainty: when to believe the model; None for a file that was not calibrated for it.
         score_meaning: one sentence for people.
         recipe: name of the recipe that trained it.
@@ -110,7 +110,7 @@ class Contract:
     flip: bool = True
     score_scale: float = 1.0
     score_factors: tuple[float, ...] = ()
-    score_slopes: tuple[float, float] = (1.0, 1.0)
+    score_bend: float = 0.0
     certainty: Certainty | None = None
     score_meaning: str = (
         "How the face looks to annotators, not what the person feels; "
@@ -138,7 +138,7 @@ class Contract:
             "score_scale": self.score_scale > 0,
             "score_factors": len(self.score_factors) in (0, len(self.labels))
             and all(factor > 0 for factor in self.score_factors),
-            "score_slopes": len(self.score_slopes) == 2 and min(self.score_slopes) > 0,
+            "score_bend": self.score_bend >= 0,
             "certainty": self.certainty is None or self.certainty.fits(len(self.labels)),
         }
         for name, holds in checks.items():
@@ -175,7 +175,7 @@ class Contract:
                 f"unknown contract fields {sorted(unknown)}. "
                 "Use a newer facetell to read this file."
             )
-        for name in ("labels", "mean", "std", "score_factors", "score_slopes"):
+        for name in ("labels", "mean", "std", "score_factors"):
             if name in values:
                 values[name] = tuple(values[name])
         if values.get("certainty") is not None:

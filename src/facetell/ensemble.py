@@ -74,7 +74,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         + " | ".join(c.architecture for c in contracts),
         score_scale=1.0,
         score_factors=(),
-        score_slopes=(1.0, 1.0),
+        score_bend=0.0,
         certainty=None,
         parameters=sum(c.parameters for c in contracts),
         multiply_adds=sum(c.multiply_adds for c in contracts),

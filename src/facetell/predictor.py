@@ -54,26 +54,27 @@ def calibrated(margins: NDArray[np.floating], contract: Contract) -> NDArray[np.
     Departs from temperature scaling (Guo et al. 2017, section 4.2), which has the scale alone:
     how sure the model may be differs between the labels that it gives.
     """
-    if not contract.score_factors and contract.score_slopes == (1.0, 1.0):
-        return softmax(margins, contract.score_scale)
     scale = np.full(len(contract.labels), contract.score_scale)
     if contract.score_factors:
         scale *= contract.score_factors
     top = margins.argmax(axis=1)
-    return softmax(scale[top][:, None] * bent(margins, contract.score_slopes), 1.0)
+    return softmax(scale[top][:, None] * bent(margins, contract.score_bend), 1.0)
 
 
-def bent(margins: NDArray[np.floating], slopes: tuple[float, float]) -> NDArray[np.float64]:
-    """Margins of which those well below -1 and above 0 count `slopes` times, with soft bends.
+def bent(margins: NDArray[np.floating], bend: float) -> NDArray[np.float64]:
+    """Margins as log-odds: ln softplus(bend * (margin + 1)), its slope 1 at a margin of -1.
 
-    An SVM's margins gather around -1 and 1, where its loss has its corners; beyond them a step
-    is worth less, or more, than between them.
+    The squared hinge asks for the margin 2 p - 1 where a label has the probability p (see
+    `model.svm.squared_hinge`): ln(margin + 1) is ln p and a constant, and softplus keeps it finite
+    where a margin is below -1. With a bend of 0 margins are log-odds already, as a softmax's are.
     """
-    low, high = slopes
-    m = np.asarray(margins, np.float64)
-    below = (low - 1) * np.logaddexp(0, -2 * (m + 1)) / 2
-    above = (high - 1) * np.logaddexp(0, 2 * m) / 2
-    return np.asarray(m - below + above)
+    straight: NDArray[np.float64] = np.asarray(margins, np.float64)
+    if bend < 1e-6:  # less than the contract's digits tell from none
+        return straight
+    m = bend * (straight + 1)
+    with np.errstate(divide="ignore"):  # far below, softplus is 0 and its logarithm its argument
+        logs = np.where(m < -30, m, np.log(np.logaddexp(0, m)))
+    return np.asarray((logs - np.log(np.log(2))) * 2 * np.log(2) / bend)
 
 
 @runtime_checkable

@@ -23,7 +23,7 @@ from facetell.evaluate.calibration import (
     margins_of,
 )
 from facetell.evaluate.metrics import calibration_error, negative_log_likelihood, reliability
-from facetell.predictor import calibrated, softmax
+from facetell.predictor import bent, calibrated, softmax
 from facetell.runtime.certainty import label_sets
 from judging import FakePredictor, small_dataset
 
@@ -69,12 +69,33 @@ def test_a_model_that_is_too_sure_only_of_one_answer_is_mended():
     assert fitted.score_factors[3] < 0.6 * min(fitted.score_factors[:3])
 
 
-@given(seed=st.integers(0, 50), low=st.floats(0.1, 9), high=st.floats(0.1, 9))
+def test_margins_of_a_squared_hinge_become_the_probabilities_that_they_stand_for():
+    rng = np.random.default_rng(0)
+    chances = rng.dirichlet(3 * PRIOR, 20_000)
+    labels = (chances.cumsum(axis=1) < rng.random((20_000, 1))).sum(axis=1).clip(0, 6)
+    fitted = fit_scores(CONTRACT, 2 * chances - 1, labels)
+    assert calibrated(2 * chances - 1, fitted) == pytest.approx(chances, abs=0.06)
+    truth = negative_log_likelihood(chances, labels)
+    assert negative_log_likelihood(calibrated(2 * chances - 1, fitted), labels) < truth + 0.01
+    straight = replace(fitted, score_bend=0.0)
+    assert negative_log_likelihood(calibrated(2 * chances - 1, straight), labels) > truth + 0.1
+
+
+def test_a_small_bend_is_hardly_one_and_no_bend_is_none():
+    margins = np.array([-900.0, -2.0, -1.0, 0.0, 3.0, 900.0])
+    assert (bent(margins, 0.0) == margins).all()
+    assert bent(margins[1:5], 1e-4) == pytest.approx(margins[1:5] + 1, abs=1e-3)
+    steep = bent(margins, 20.0)
+    assert np.isfinite(steep).all()
+    assert (np.diff(steep) > 0).all()
+
+
+@given(seed=st.integers(0, 50), bend=st.floats(0, 50))
 @settings(max_examples=30)
-def test_calibration_keeps_the_order_of_the_labels(seed, low, high):
+def test_calibration_keeps_the_order_of_the_labels(seed, bend):
     margins, _ = draw(40, seed=seed)
     factors = tuple(np.random.default_rng(seed).uniform(0.3, 3, 7))
-    contract = replace(CONTRACT, score_factors=factors, score_slopes=(low, high))
+    contract = replace(CONTRACT, score_factors=factors, score_bend=bend)
     scores = calibrated(margins, contract).astype(np.float64)
     assert scores.sum(axis=1) == pytest.approx(np.ones(40), abs=1e-6)
     ordered = np.take_along_axis(scores, margins.argsort(axis=1), axis=1)
@@ -82,7 +103,7 @@ def test_calibration_keeps_the_order_of_the_labels(seed, low, high):
 
 
 def test_no_faces_have_no_scores():
-    contract = replace(CONTRACT, score_slopes=(2.0, 1.0))
+    contract = replace(CONTRACT, score_bend=2.0)
     assert calibrated(np.empty((0, 7)), contract).shape == (0, 7)
 
 

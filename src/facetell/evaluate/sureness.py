@@ -183,7 +183,7 @@ def cross_fitted(
         repeats: divisions into halves over which the numbers are averaged.
     """
     generator = np.random.default_rng(seed)
-    plain = replace(contract, score_factors=(), score_slopes=(1.0, 1.0), certainty=None)
+    plain = replace(contract, score_factors=(), score_bend=0.0, certainty=None)
     people = np.unique(found.people, return_inverse=True)[1].ravel()
     drawn = []
     for _ in range(repeats):

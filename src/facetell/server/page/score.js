@@ -60,14 +60,13 @@ function joined(first, second) {
   return both;
 }
 
-// As predictor.py: the scale by the label with the highest margin, two soft bends.
-export function calibrated(margins, { score_scale, score_factors, score_slopes: [low, high] }) {
+// As predictor.py: the scale by the label with the highest margin, margins made log-odds.
+export function calibrated(margins, { score_scale, score_factors, score_bend: bend }) {
   const top = margins.indexOf(Math.max(...margins));
   const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
-  const bent = margins.map(
-    (m) => m - ((low - 1) * softplus(-2 * (m + 1))) / 2 + ((high - 1) * softplus(2 * m)) / 2,
-  );
-  return softmax(bent, score_scale * (score_factors[top] ?? 1));
+  const log = (x) => (x < -30 ? x : Math.log(softplus(x)));
+  const bent = (m) => (bend >= 1e-6 ? (2 * Math.LN2 * (log(bend * (m + 1)) - log(0))) / bend : m);
+  return softmax(margins.map(bent), score_scale * (score_factors[top] ?? 1));
 }
 
 export function softmax(margins, scale) {
