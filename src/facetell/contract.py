@@ -148,6 +148,11 @@ class Contract:
                     "Export the model again with `facetell export`."
                 )
 
+    def learned_from(self) -> dict[str, Any]:
+        """How many faces of each label it was trained on and chosen by, None where not known."""
+        classes = self.data.get("classes", {})
+        return {side: classes.get(side) for side in ("train", "validation")}
+
     def to_json(self) -> str:
         """One line of JSON; `from_json` is its inverse."""
         return json.dumps(asdict(self), sort_keys=True)

@@ -23,6 +23,7 @@ __all__ = ["MOST", "join"]
 
 #: Models that may decide together: more cost more than they gain.
 MOST = 5
+_SCALE = "score_scale"  # what the joined graph calls it
 
 
 def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemble") -> bytes:
@@ -79,9 +80,10 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         parameters=sum(c.parameters for c in contracts),
         multiply_adds=sum(c.multiply_adds for c in contracts),
     )
+    joined = _joined(graphs, scales)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ensemble.onnx"
-        path.write_bytes(replace_contract(_joined(graphs, scales, 1.0), contract))
+        path.write_bytes(replace_contract(joined.SerializeToString(), contract))
         found = judge(Model(path), dataset, parts, side="validation")
     assert found.margins is not None
     confusion = confusion_matrix(found.labels, found.margins.argmax(1), len(dataset.labels))
@@ -97,7 +99,8 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
             "balanced_accuracy": round(float(balanced_accuracy(confusion)), 6),
         },
     )
-    return replace_contract(_joined(graphs, scales, scale), contract)
+    _rescale(joined, scale)
+    return replace_contract(joined.SerializeToString(), contract)
 
 
 def _open(member: str | Path) -> tuple[bytes, Contract]:
@@ -122,7 +125,10 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
                 f"expected models with the {field} {expected!r}, got {member} with {found!r}. "
                 "Join models of one kind."
             )
-    ours, others = (_learned(contract) for contract in (first, theirs))
+    ours, others = (
+        {"protocol": contract.protocol.partition(":")[0], **contract.learned_from()}
+        for contract in (first, theirs)
+    )
     if ours != others:
         raise ExportError(
             f"expected models trained and chosen on the same faces, {ours}, got {member} with "
@@ -131,23 +137,20 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
         )
 
 
-def _learned(contract: Contract) -> dict[str, Any]:
-    """The protocol, and how many faces of each label each side has."""
-    classes = contract.data.get("classes", {})
-    return {
-        "protocol": contract.protocol.partition(":")[0],
-        "train": classes.get("train"),
-        "validation": classes.get("validation"),
-    }
+def _number(value: float, name: str) -> Any:
+    """A single number of a graph."""
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(np.array(value, np.float32), name)
 
 
-def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> bytes:
-    """The models side by side, each under its own prefix, and the mean of their margins behind."""
+def _joined(graphs: Sequence[Any], scales: Sequence[float]) -> Any:
+    """The models side by side, each under its own prefix, and the mean of their margins behind.
+
+    Its scores are on the scale 1, see `_rescale`.
+    """
     onnx = require("onnx", extra="train", purpose="joining models")
-    from onnx import compose, helper, numpy_helper
-
-    def number(value: float, called: str) -> Any:
-        return numpy_helper.from_array(np.array(value, np.float32), called)
+    from onnx import compose, helper
 
     nodes: list[Any] = []
     weights: list[Any] = []
@@ -161,16 +164,16 @@ def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> byt
                     f"got {entry.version}. Export all with this version of facetell."
                 )
         weights += own.graph.initializer
-        weights.append(number(scales[place] / len(graphs), f"{place}.share"))
+        weights.append(_number(scales[place] / len(graphs), f"{place}.share"))
         nodes.append(helper.make_node("Identity", ["faces"], [f"{place}.faces"]))
         nodes += own.graph.node
         margins = [f"{place}.margins", f"{place}.share"]
         nodes.append(helper.make_node("Mul", margins, [f"{place}.part"]))
     first = graphs[0].graph
-    weights.append(number(scale, "score_scale"))
+    weights.append(_number(1.0, _SCALE))
     nodes += [
         helper.make_node("Sum", [f"{place}.part" for place in range(len(graphs))], ["margins"]),
-        helper.make_node("Mul", ["margins", "score_scale"], ["log_odds"]),
+        helper.make_node("Mul", ["margins", _SCALE], ["log_odds"]),
         helper.make_node("Softmax", ["log_odds"], ["scores"], axis=1),
     ]
     outputs = [value for value in first.output if value.name in ("margins", "scores")]
@@ -187,7 +190,12 @@ def _joined(graphs: Sequence[Any], scales: Sequence[float], scale: float) -> byt
     read = {name for node in joined.node for name in node.input}
     model.graph.initializer.extend(tensor for tensor in weights if tensor.name in read)
     onnx.checker.check_model(model)
-    return model.SerializeToString()  # type: ignore[no-any-return]
+    return model
+
+
+def _rescale(model: Any, scale: float) -> None:
+    """Another scale for the scores of a joined graph."""
+    next(t for t in model.graph.initializer if t.name == _SCALE).CopyFrom(_number(scale, _SCALE))
 
 
 def _needed(nodes: Sequence[Any], wanted: Sequence[str]) -> list[Any]:

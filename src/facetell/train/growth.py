@@ -16,7 +16,7 @@ from facetell.contract import Contract
 from facetell.errors import TrainingError, require
 from facetell.model.cnn import ResidualTrunk
 from facetell.model.hybrid import Hybrid
-from facetell.recipe import Recipe
+from facetell.recipe import ModelOptions, Recipe
 from facetell.runtime.session import load, locate
 from facetell.train.predictor import load_run
 from facetell.train.teachers import check_alike, check_file
@@ -52,8 +52,8 @@ def read_trunk(
         Its convolutions by the names they have in `ResidualTrunk`.
 
     Raises:
-        TrainingError: it or the recipe has no residual trunk, or it was not kept from the faces
-            that the new network is chosen on.
+        TrainingError: it or the recipe has no residual trunk, the recipe's is smaller somewhere,
+            or it was not kept from the faces that the new network is chosen on.
         InputError, ContractError: no model of that name, or no facetell model in that file.
     """
     if recipe.model.trunk != "residual":
@@ -73,7 +73,22 @@ def read_trunk(
             f"expected one network with a residual trunk at {start}, found none. Start from one "
             "like compact."
         )
+    _check_room(recipe.model, found)
     return found
+
+
+def _check_room(options: ModelOptions, trunk: dict[str, Folded]) -> None:
+    """Whether a network of these options is as deep and as wide as the trunk everywhere."""
+    with torch.device("meta"):
+        layers = _layers(ResidualTrunk(options.channels, options.widths, options.depths))
+    for ours, twin in _twins(list(layers), list(trunk)).items():
+        room, weight = layers[ours][0].weight.shape, trunk[twin].weight.shape
+        if any(mine < other for mine, other in zip(room, weight, strict=True)):
+            raise TrainingError(
+                f"expected a model no wider than the recipe to start from, got weights of "
+                f"{tuple(weight)} for {tuple(room)} at cnn.{twin}. Set model.widths at least as "
+                "large."
+            )
 
 
 def with_start(contract: Contract, start: str | Path) -> Contract:
@@ -97,11 +112,8 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
 
     Args:
         network: with a residual trunk and freshly drawn weights; all but the trunk stays.
-        trunk: as `read_trunk` returns it; in no stage wider or deeper than the network's.
+        trunk: as `read_trunk` returns it for the network's recipe.
         faces: (B, T, C, S, S), some hundred training faces, on which the normalisations measure.
-
-    Raises:
-        TrainingError: the network's trunk is smaller somewhere.
     """
     cnn = network.cnn
     assert isinstance(cnn, ResidualTrunk)
@@ -116,7 +128,7 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
                 nn.init.zeros_(norm.weight)
         else:
             weight, bias = trunk[twin]
-            gain = _take(convolution, weight, twin)
+            gain = _take(convolution, weight)
         hooks.append(norm.register_forward_pre_hook(_Measured(gain, bias)))
     training = cnn.training
     cnn.eval()(faces.flatten(0, 1))  # in order: each measures behind those that are right already
@@ -125,15 +137,9 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
         hook.remove()
 
 
-def _take(convolution: nn.Conv2d, weight: Tensor, name: str) -> Tensor:
+def _take(convolution: nn.Conv2d, weight: Tensor) -> Tensor:
     """Weights (O, I, k, k) into the first O filters; returns the gains (O,) that they now lack."""
     ours = convolution.weight
-    if any(mine < other for mine, other in zip(ours.shape, weight.shape, strict=True)):
-        raise TrainingError(
-            f"expected a model no wider than the recipe to start from, got weights of "
-            f"{tuple(weight.shape)} for {tuple(ours.shape)} at cnn.{name}. Set model.widths at "
-            "least as large."
-        )
     outputs, inputs = weight.shape[:2]
     length = weight.flatten(1).norm(dim=1).clamp(min=1e-6)
     usual = 2**0.5  # of He et al. 2015, by fan in

@@ -161,9 +161,11 @@ def train(
             f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
         )
     contract = make_contract(recipe, dataset, parts)
+    resumes = resume and (folder / "last.safetensors").exists()
     trunk = None
     if start is not None and not recipe.model.memory:
-        trunk = read_trunk(start, recipe, contract, drawn=parts.held_out)
+        if not resumes:
+            trunk = read_trunk(start, recipe, contract, drawn=parts.held_out)
         contract = with_start(contract, start)
     filmed = None
     if clips is not None:
@@ -212,7 +214,7 @@ def train(
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     model, optimiser = fabric.setup(network, _optimiser(network, recipe))
     history: list[dict[str, float]] = []
-    if resume and (folder / "last.safetensors").exists():
+    if resumes:
         history = _restore(folder, network, averaged, optimiser)
         progress.say(f"resumed after epoch {len(history)} of {recipe.train.epochs}")
     steps = faces.steps()

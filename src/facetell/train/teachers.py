@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -145,7 +144,7 @@ def check_file(
     of each label train and validate says that both are the same.
     """
     _check_faces(name, theirs, contract)
-    ours, others = (_sizes(data) for data in (contract.data, theirs.data))
+    ours, others = contract.learned_from(), theirs.learned_from()
     if ours != others:
         raise TrainingError(
             f"expected a model file at {name} trained on the same faces, {ours}, got {others}. "
@@ -158,12 +157,6 @@ def check_file(
             f"come with the data, got {protocol} and {recipe.data.protocol}: the file does not "
             "say which faces it was kept from. Name the folder of its run."
         )
-
-
-def _sizes(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Faces of each label on the two sides of a fingerprint that matter here."""
-    classes = data.get("classes", {})
-    return {side: classes.get(side) for side in ("train", "validation")}
 
 
 def _check_faces(name: str | Path, theirs: Contract, ours: Contract) -> None:
