@@ -1,5 +1,7 @@
 """Networks that decide together, and runs with several seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ pytest.importorskip("lightning_fabric")
 from click.testing import CliRunner  # noqa: E402
 
 from facetell.cli import _group  # noqa: E402
+from facetell.contract import replace_contract  # noqa: E402
 from facetell.datasets.splits import split  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.ensemble import join  # noqa: E402
@@ -16,7 +19,7 @@ from facetell.errors import ExportError, InputError  # noqa: E402
 from facetell.evaluate.judged import judge  # noqa: E402
 from facetell.export import export  # noqa: E402
 from facetell.graph import open_graph  # noqa: E402
-from facetell.predictor import softmax  # noqa: E402
+from facetell.predictor import bent, softmax  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
 from facetell.runtime.session import load  # noqa: E402
 from facetell.smaller import shrink  # noqa: E402
@@ -117,6 +120,38 @@ def test_an_ensemble_is_calibrated_judged_and_joined_again(tmp_path, runs):
         third.contract.score_scale * third.predict(faces).margins,
     ]
     assert again.predict(faces).margins == pytest.approx(np.mean(expected, axis=0), abs=1e-4)
+
+
+def test_margins_of_a_calibrated_svm_join_as_the_log_odds_that_they_stand_for(tmp_path, runs):
+    faces = toon().faces(range(9), face_px=16)
+    contracts, files = [], []
+    for place, bend in enumerate([4.0, 0.0]):
+        model = load_run(runs[place])
+        path = tmp_path / f"{place}.onnx"
+        export(model, path, faces)
+        protocol = f"{model.contract.protocol}; remark {place}"
+        changes = {"score_bend": bend, "score_scale": 3.0, "protocol": protocol}
+        contracts.append(replace(load(str(path)).contract, **changes))
+        path.write_bytes(replace_contract(path.read_bytes(), contracts[-1]))
+        files.append(path)
+
+    joined = saved(join(files, toon()), tmp_path / "both.onnx")
+
+    expected = np.mean(
+        [
+            3.0 * bent(load(str(path)).predict(faces).margins, contract.score_bend)
+            for path, contract in zip(files, contracts, strict=True)
+        ],
+        axis=0,
+    )
+    found = joined.predict(faces).margins
+    offset = found - expected
+    assert offset == pytest.approx(np.broadcast_to(offset[:, :1], offset.shape), abs=1e-3)
+    assert joined.contract.protocol.endswith("; remark 0; remark 1")
+    far = open_graph(joined.path, threads=1).run(
+        None, {"faces": np.full((1, 1, 1, 16, 16), 1e4, np.float32)}
+    )
+    assert np.isfinite(far[0]).all()
 
 
 def test_models_that_do_not_go_together_are_refused(tmp_path, runs):

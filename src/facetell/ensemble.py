@@ -59,7 +59,6 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
             _check_alike(member, contract, contracts[0])
         graphs.append(onnx.load_from_string(graph))
         contracts.append(contract)
-    scales = [contract.score_scale for contract in contracts]
     parts = split_of(contracts[0], dataset)
     if parts.held_out:
         raise ExportError(
@@ -73,6 +72,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         recipe=" + ".join(c.recipe for c in contracts),
         architecture=f"mean of {len(contracts)} networks: "
         + " | ".join(c.architecture for c in contracts),
+        protocol=_protocol(contracts),
         score_scale=1.0,
         score_factors=(),
         score_bend=0.0,
@@ -80,7 +80,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         parameters=sum(c.parameters for c in contracts),
         multiply_adds=sum(c.multiply_adds for c in contracts),
     )
-    joined = _joined(graphs, scales)
+    joined = _joined(graphs, contracts)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ensemble.onnx"
         path.write_bytes(replace_contract(joined.SerializeToString(), contract))
@@ -137,6 +137,13 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
         )
 
 
+def _protocol(contracts: Sequence[Contract]) -> str:
+    """How all were trained: the first one's sides, and what is remarked on any of them."""
+    sides, *remarks = contracts[0].protocol.split("; ")
+    remarks += [part for c in contracts[1:] for part in c.protocol.split("; ")[1:]]
+    return "; ".join([sides, *dict.fromkeys(remarks)])
+
+
 def _number(value: float, name: str) -> Any:
     """A single number of a graph."""
     from onnx import numpy_helper
@@ -144,8 +151,38 @@ def _number(value: float, name: str) -> Any:
     return numpy_helper.from_array(np.array(value, np.float32), name)
 
 
-def _joined(graphs: Sequence[Any], scales: Sequence[float]) -> Any:
-    """The models side by side, each under its own prefix, and the mean of their margins behind.
+def _log_odds(place: int, contract: Contract, share: float) -> tuple[list[Any], list[Any]]:
+    """Nodes and numbers that make a share of the log-odds of a model's margins (B, K).
+
+    As `predictor.bent`, less what is the same for all labels.
+    """
+    from onnx import helper
+
+    def node(kind: str, *names: str) -> Any:
+        return helper.make_node(
+            kind, [f"{place}.{n}" for n in names[:-1]], [f"{place}.{names[-1]}"]
+        )
+
+    def number(value: float, name: str) -> Any:
+        return _number(value, f"{place}.{name}")
+
+    bend, share = contract.score_bend, share * contract.score_scale
+    if not bend:
+        return [node("Mul", "margins", "share", "part")], [number(share, "share")]
+    nodes = [
+        node("Mul", "margins", "bend", "steeper"),
+        node("Add", "steeper", "bend", "above"),
+        node("Max", "above", "floor", "floored"),  # below, softplus is 0 in float32
+        node("Softplus", "floored", "soft"),
+        node("Log", "soft", "log"),
+        node("Mul", "log", "share", "part"),
+    ]
+    share *= 2 * float(np.log(2)) / bend
+    return nodes, [number(bend, "bend"), number(-80.0, "floor"), number(share, "share")]
+
+
+def _joined(graphs: Sequence[Any], contracts: Sequence[Contract]) -> Any:
+    """The models side by side, each under its own prefix, and the mean of their log-odds behind.
 
     Its scores are on the scale 1, see `_rescale`.
     """
@@ -164,11 +201,11 @@ def _joined(graphs: Sequence[Any], scales: Sequence[float]) -> Any:
                     f"got {entry.version}. Export all with this version of facetell."
                 )
         weights += own.graph.initializer
-        weights.append(_number(scales[place] / len(graphs), f"{place}.share"))
         nodes.append(helper.make_node("Identity", ["faces"], [f"{place}.faces"]))
         nodes += own.graph.node
-        margins = [f"{place}.margins", f"{place}.share"]
-        nodes.append(helper.make_node("Mul", margins, [f"{place}.part"]))
+        made, numbers = _log_odds(place, contracts[place], 1 / len(graphs))
+        nodes += made
+        weights += numbers
     first = graphs[0].graph
     weights.append(_number(1.0, _SCALE))
     nodes += [
