@@ -186,7 +186,7 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         labelled=PLUS if plus else "",
         kept=" with such a majority" if plus else "",
         noise=FEWER if plus else NOISE,
-        votes=" FER+ votes: MIT." if plus else "",
+        votes=" FER+ votes: MIT." if "FER+ votes" in contract.protocol else "",
         train=len(sides["official"].train),
         calibrated=contract.certainty.faces if contract.certainty else 0,
         validation=len(sides["official"].validation),
