@@ -45,7 +45,8 @@ _SLACK = 1.3
 #: Weight of the squared logarithms of the factors: rare labels stay near the common scale.
 _SHRINK = 1e-3
 _FEWEST = 100
-_LONGEST = 1.0  # step of the logarithms: where labels are noise, the best scale is 0
+_LONGEST = 1.0  # step of the logarithms
+_LEAST = 1e-3  # scale: where labels are noise the best is 0, and scores would lose their order
 _BATCH = 256
 
 
@@ -222,7 +223,7 @@ def fit_scores(contract: Contract, margins: NDArray[np.floating], labels: Ints) 
     found = np.exp(_minimise(loss, np.zeros(k + 2)))
     return replace(
         contract,
-        score_scale=float(found[0]),
+        score_scale=max(float(found[0]), _LEAST),
         score_factors=tuple(round(float(factor), 6) for factor in found[1 : k + 1]),
         score_bend=round(float(found[-1]), 6),
     )
