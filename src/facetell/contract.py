@@ -178,7 +178,7 @@ class Contract:
         if unknown:
             raise ContractError(
                 f"unknown contract fields {sorted(unknown)}. "
-                "Use a newer facetell to read this file."
+                "Use the facetell version that wrote the file, or export the model again."
             )
         for name in ("labels", "mean", "std", "score_factors"):
             if name in values:
