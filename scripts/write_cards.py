@@ -165,6 +165,7 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
     }
     first = judged["all, with flip"]
     contract: Contract = flipped.contract
+    recipe = load_recipe(contract.recipe)
     found = judged["clean, with flip"].sureness[-1]
     # The reference's errors are those on FER2013's own labels.
     worse = _worse(path, flipped, answers, faces, None if plus else bundled_reference())
@@ -179,14 +180,14 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         multiply_adds=contract.multiply_adds / 1e6,
         megabytes=path.stat().st_size / 1e6,
         recipe=contract.recipe,
-        epochs=load_recipe(contract.recipe).train.epochs,
+        epochs=recipe.train.epochs,
         command=_command(contract.recipe),
         lineage="".join(f"; {part}" for part in contract.protocol.split("; ")[1:]),
         source="ferplus8:PATH" if plus else "PATH",
         labelled=PLUS if plus else "",
         kept=" with such a majority" if plus else "",
         noise=FEWER if plus else NOISE,
-        votes=" FER+ votes: MIT." if "FER+ votes" in contract.protocol else "",
+        votes=" FER+ votes: MIT." if recipe.data.votes else "",
         train=len(sides["official"].train),
         calibrated=contract.certainty.faces if contract.certainty else 0,
         validation=len(sides["official"].validation),

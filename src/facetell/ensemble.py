@@ -16,6 +16,7 @@ from facetell.errors import ExportError, require
 from facetell.evaluate.calibration import fit_scale
 from facetell.evaluate.judged import judge
 from facetell.evaluate.metrics import accuracy, balanced_accuracy, confusion_matrix
+from facetell.predictor import LEAST_BEND
 from facetell.runtime.session import Model, load
 from facetell.smaller import split_of
 
@@ -139,9 +140,9 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
 
 def _protocol(contracts: Sequence[Contract]) -> str:
     """How all were trained: the first one's sides, and what is remarked on any of them."""
-    sides, *remarks = contracts[0].protocol.split("; ")
-    remarks += [part for c in contracts[1:] for part in c.protocol.split("; ")[1:]]
-    return "; ".join([sides, *dict.fromkeys(remarks)])
+    sides = contracts[0].protocol.partition("; ")[0]
+    remarks = dict.fromkeys(part for c in contracts for part in c.protocol.split("; ")[1:])
+    return "; ".join([sides, *remarks])
 
 
 def _number(value: float, name: str) -> Any:
@@ -167,7 +168,7 @@ def _log_odds(place: int, contract: Contract, share: float) -> tuple[list[Any], 
         return _number(value, f"{place}.{name}")
 
     bend, share = contract.score_bend, share * contract.score_scale
-    if not bend:
+    if bend < LEAST_BEND:
         return [node("Mul", "margins", "share", "part")], [number(share, "share")]
     nodes = [
         node("Mul", "margins", "bend", "steeper"),

@@ -15,8 +15,12 @@ from facetell.contract import Contract
 from facetell.errors import InputError
 
 __all__ = [
-    "FramePredictor", "Prediction", "Predictor", "bent", "calibrated", "frame_by_frame", "softmax",
+    "LEAST_BEND", "FramePredictor", "Prediction", "Predictor", "bent", "calibrated",
+    "frame_by_frame", "softmax",
 ]  # fmt: skip
+
+#: A smaller bend is none: calibration rounds to six digits.
+LEAST_BEND = 1e-6
 
 
 class Prediction(NamedTuple):
@@ -69,7 +73,7 @@ def bent(margins: NDArray[np.floating], bend: float) -> NDArray[np.float64]:
     where a margin is below -1. With a bend of 0 margins are log-odds already, as a softmax's are.
     """
     straight: NDArray[np.float64] = np.asarray(margins, np.float64)
-    if bend < 1e-6:  # less than the contract's digits tell from none
+    if bend < LEAST_BEND:
         return straight
     m = bend * (straight + 1)
     with np.errstate(divide="ignore"):  # far below, softplus is 0 and its logarithm its argument

@@ -72,7 +72,7 @@ def every_question(certainty):
     return [(None, None), (0.9, None), (None, 0.7), *((float(a), float(b)) for a, b in asked)]
 
 
-@pytest.mark.parametrize("model", ["compact", "paper", "strong-plus"])
+@pytest.mark.parametrize("model", ["compact", "paper", "strong", "strong-plus"])
 def test_sets_and_silence_of_margins_are_pythons_at_every_level(open_page, model):
     random = np.random.default_rng(0)
     contract = load(model, threads=1).contract
