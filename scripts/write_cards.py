@@ -182,7 +182,7 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         recipe=contract.recipe,
         epochs=recipe.train.epochs,
         command=_command(contract.recipe),
-        lineage="".join(f"; {part}" for part in contract.protocol.split("; ")[1:]),
+        lineage="".join(f"; {remark}" for remark in contract.training[1:]),
         source="ferplus8:PATH" if plus else "PATH",
         labelled=PLUS if plus else "",
         kept=" with such a majority" if plus else "",

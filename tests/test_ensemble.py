@@ -129,8 +129,8 @@ def test_margins_of_a_calibrated_svm_join_as_the_log_odds_that_they_stand_for(tm
         model = load_run(runs[place])
         path = tmp_path / f"{place}.onnx"
         export(model, path, faces)
-        protocol = f"{model.contract.protocol}; remark {place}"
-        changes = {"score_bend": bend, "score_scale": 3.0, "protocol": protocol}
+        training = (*model.contract.training, f"remark {place}")
+        changes = {"score_bend": bend, "score_scale": 3.0, "training": training}
         contracts.append(replace(load(str(path)).contract, **changes))
         path.write_bytes(replace_contract(path.read_bytes(), contracts[-1]))
         files.append(path)
@@ -147,7 +147,7 @@ def test_margins_of_a_calibrated_svm_join_as_the_log_odds_that_they_stand_for(tm
     found = joined.predict(faces).margins
     offset = found - expected
     assert offset == pytest.approx(np.broadcast_to(offset[:, :1], offset.shape), abs=1e-3)
-    assert joined.contract.protocol.endswith("; remark 0; remark 1")
+    assert joined.contract.training[-2:] == ("remark 0", "remark 1")
     far = open_graph(joined.path, threads=1).run(
         None, {"faces": np.full((1, 1, 1, 16, 16), 1e4, np.float32)}
     )

@@ -126,7 +126,7 @@ def test_the_file_holds_no_trace_of_the_machine(tmp_path):
 
 def test_a_model_that_saw_copies_of_its_judges_is_not_exported(tmp_path):
     ours = predictor()
-    ours.contract = replace(ours.contract, protocol="leaky-80-10-10: trained on 80 faces")
+    ours.contract = replace(ours.contract, protocol="leaky-80-10-10")
 
     with pytest.raises(ExportError, match="honest protocol"):
         export(ours, tmp_path / "tiny.onnx", faces())

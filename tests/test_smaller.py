@@ -51,7 +51,7 @@ def write_model(path, options):
     for _ in range(30):  # statistics for batch normalisation
         network.train()(some)
     contract = Contract(
-        name=path.stem, face_px=16, protocol="official: trained on 70 faces", memory=options.memory,
+        name=path.stem, face_px=16, protocol="official", memory=options.memory,
         score_scale=2.5, sequence=options.sequence, flip=not options.memory,
     )  # fmt: skip
     path.write_bytes(graph_of(network.eval(), contract))
@@ -231,7 +231,7 @@ def test_a_smaller_model_is_not_made_smaller_again(tmp_path, parts, hybrid):
         shrink(path, "int8", parts)
 
 
-@pytest.mark.parametrize("protocol", ["random-80-10-10: trained on", "leaky-80-10-10: trained on"])
+@pytest.mark.parametrize("protocol", ["random-80-10-10", "leaky-80-10-10"])
 def test_sides_that_a_file_does_not_hold_are_asked_from_the_run(protocol):
     contract = Contract(name="x", protocol=protocol)
     with pytest.raises(ExportError, match="Export from the run's folder"):

@@ -88,7 +88,8 @@ class Contract:
         score_meaning: one sentence for people.
         recipe: name of the recipe that trained it.
         architecture: short description of the blocks in use.
-        protocol: how training, selection and test faces were kept apart.
+        protocol: name of the way in which training, selection and test faces were kept apart.
+        training: what it learned from, one remark each, the faces of both sides first.
         data: fingerprint of what it was trained on (see datasets.fingerprint).
         results: numbers measured at export, with their protocol.
         parameters: learned numbers in the graph.
@@ -119,6 +120,7 @@ class Contract:
     recipe: str = ""
     architecture: str = ""
     protocol: str = ""
+    training: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     parameters: int = 0
@@ -180,7 +182,7 @@ class Contract:
                 f"unknown contract fields {sorted(unknown)}. "
                 "Use the facetell version that wrote the file, or export the model again."
             )
-        for name in ("labels", "mean", "std", "score_factors"):
+        for name in ("labels", "mean", "std", "score_factors", "training"):
             if name in values:
                 values[name] = tuple(values[name])
         if values.get("certainty") is not None:

@@ -73,7 +73,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         recipe=" + ".join(c.recipe for c in contracts),
         architecture=f"mean of {len(contracts)} networks: "
         + " | ".join(c.architecture for c in contracts),
-        protocol=_protocol(contracts),
+        training=tuple(dict.fromkeys(remark for c in contracts for remark in c.training)),
         score_scale=1.0,
         score_factors=(),
         score_bend=0.0,
@@ -127,8 +127,7 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
                 "Join models of one kind."
             )
     ours, others = (
-        {"protocol": contract.protocol.partition(":")[0], **contract.learned_from()}
-        for contract in (first, theirs)
+        {"protocol": contract.protocol, **contract.learned_from()} for contract in (first, theirs)
     )
     if ours != others:
         raise ExportError(
@@ -136,13 +135,6 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
             f"{others}: it may have seen faces that the others are judged on. Train all on the "
             "same data under one protocol."
         )
-
-
-def _protocol(contracts: Sequence[Contract]) -> str:
-    """How all were trained: the first one's sides, and what is remarked on any of them."""
-    sides = contracts[0].protocol.partition("; ")[0]
-    remarks = dict.fromkeys(part for c in contracts for part in c.protocol.split("; ")[1:])
-    return "; ".join([sides, *remarks])
 
 
 def _number(value: float, name: str) -> Any:

@@ -82,7 +82,7 @@ def export(
         ExportError: the two disagree by more than 1e-4, there are no faces to compare on, or
             the model was trained under the leaky protocol.
     """
-    if predictor.contract.protocol.startswith("leaky"):
+    if predictor.contract.protocol == "leaky-80-10-10":
         raise ExportError(
             "expected a model trained under an honest protocol, got one trained under "
             f"{predictor.contract.protocol!r}: it has seen copies of the faces it was chosen on. "

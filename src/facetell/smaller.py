@@ -87,7 +87,7 @@ def split_of(contract: Contract, dataset: Dataset) -> Split:
     Raises:
         ExportError: they were drawn by a seed that only the run knows, or not honestly.
     """
-    protocol = contract.protocol.partition(":")[0] or "official"
+    protocol = contract.protocol or "official"
     if protocol not in ("official", "clean"):
         raise ExportError(
             f"expected a model trained on the data's own sides, got protocol {protocol!r}, whose "

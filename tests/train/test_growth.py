@@ -137,13 +137,13 @@ def test_the_model_says_what_it_began_with_and_a_resumed_run_remembers(small, tm
         train(LARGER, toon(), killed, start=start, accelerator="cpu", progress=Progress(step=stop))
     again = train(LARGER, toon(), killed, resume=True, accelerator="cpu")
 
-    assert done.contract.protocol.endswith("; began with the features of small")
+    assert done.contract.training[-1] == "began with the features of small"
     assert again.contract == done.contract
     assert json.loads((whole / "run.json").read_text())["started_from"] == str(start)
     ours, theirs = again.model.state_dict(), done.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
     refitted = refit_run(whole, tmp_path / "refitted", {"fit": "sklearn"}, dataset=toon())
-    assert refitted.contract.protocol == done.contract.protocol
+    assert refitted.contract.training == done.contract.training
 
 
 def test_networks_that_cannot_hold_the_smaller_one_are_refused(small):

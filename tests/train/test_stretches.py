@@ -93,7 +93,7 @@ def test_nobody_is_on_two_sides_and_the_test_people_on_neither(ravdess):
     assert (len(filmed.train), len(filmed.validation)) == (24, 3)
     about = with_clips(CONTRACT, filmed)
     assert about.data["clips"]["train"] == 24
-    assert "24 clips of ravdess to train on, 3 of other people" in about.protocol
+    assert any("24 clips of ravdess to train on, 3 of other people" in r for r in about.training)
     fewer = ClipSides(replace(ravdess, clips=ravdess.clips[3:]), CONTRACT)
     assert fewer.about()["digest"] != filmed.about()["digest"]
 

@@ -140,7 +140,8 @@ def result_line(contract: Contract) -> str:
     results = contract.results
     return (
         f"validation accuracy {100 * results['accuracy']:.2f}, balanced "
-        f"{100 * results['balanced_accuracy']:.2f} (n = {results['faces']:,}, {contract.protocol})"
+        f"{100 * results['balanced_accuracy']:.2f} (n = {results['faces']:,}, "
+        f"{contract.protocol}: {'; '.join(contract.training)})"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -52,6 +53,7 @@ CONTRACT_FACTS = (
     "parameters",
     "multiply_adds",
     "protocol",
+    "training",
     "licence",
 )
 
@@ -437,7 +439,8 @@ def _fingerprint(dataset: Dataset) -> dict[str, Any]:
 
 
 def _facts(contract: Contract) -> dict[str, Any]:
-    return {name: getattr(contract, name) for name in CONTRACT_FACTS}
+    written = json.loads(contract.to_json())
+    return {name: written[name] for name in CONTRACT_FACTS}
 
 
 def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> tuple[str, ...]:
@@ -479,4 +482,4 @@ def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> 
 def _compatible(trained: str, used: str) -> bool:
     """Whether the judged faces were kept out of training, as far as the names tell."""
     # `clean` only takes faces out of the official sides.
-    return used in trained or (used == "clean" and "official" in trained)
+    return used == trained or (used, trained) == ("clean", "official")

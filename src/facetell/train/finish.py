@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -147,11 +147,12 @@ def finish(
     return predictor
 
 
-def _targets(recipe: Recipe) -> str:
+def _targets(recipe: Recipe) -> Iterator[str]:
     """What training faces were said to look like, where it was not their labels alone."""
-    votes, distil = recipe.data.votes, recipe.train.distil
-    said = f"; FER+ votes are {votes:.0%} of the targets" if votes else ""
-    return said + (f"; {distil:.0%} of the targets are teachers' scores" if distil else "")
+    if votes := recipe.data.votes:
+        yield f"FER+ votes are {votes:.0%} of the targets"
+    if distil := recipe.train.distil:
+        yield f"{distil:.0%} of the targets are teachers' scores"
 
 
 def _side(judge: Judge, stretches: Stretches | None) -> str:
@@ -176,8 +177,12 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
         memory=recipe.model.memory,
         recipe=recipe.name,
         architecture=describe(recipe.model),
-        protocol=f"{parts.protocol}: trained on {len(parts.train.indices):,} faces, selected and "
-        f"calibrated on {len(parts.validation):,} validation faces{_targets(recipe)}",
+        protocol=parts.protocol,
+        training=(
+            f"trained on {len(parts.train.indices):,} faces, selected and calibrated on "
+            f"{len(parts.validation):,} validation faces",
+            *_targets(recipe),
+        ),
         data=fingerprint(dataset),
         licence=f"Data: {dataset.licence or 'terms unknown'} Weights: follow the data's terms.",
     )
@@ -237,7 +242,7 @@ def refit_run(
     if together is not None:
         write_groups(whole, together, folder / GROUPS, overwrite=True)
     dataset = parts.dataset
-    contract = replace(make_contract(recipe, dataset, parts), protocol=before.contract.protocol)
+    contract = replace(make_contract(recipe, dataset, parts), training=before.contract.training)
     about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)

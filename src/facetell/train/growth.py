@@ -93,8 +93,8 @@ def _check_room(options: ModelOptions, trunk: dict[str, Folded]) -> None:
 
 def with_start(contract: Contract, start: str | Path) -> Contract:
     """The contract of a network that begins with the features of this model."""
-    said = f"{contract.protocol}; began with the features of {Path(start).stem}"
-    return replace(contract, protocol=said)
+    said = f"began with the features of {Path(start).stem}"
+    return replace(contract, training=(*contract.training, said))
 
 
 @torch.no_grad()

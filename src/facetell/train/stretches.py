@@ -158,8 +158,11 @@ def with_clips(contract: Contract, filmed: ClipSides) -> Contract:
     return replace(
         contract,
         data={**contract.data, "clips": about},
-        protocol=f"{contract.protocol}; {about['train']:,} clips of {about['name']} to train on, "
-        f"{about['validation']:,} of other people to select and calibrate on",
+        training=(
+            *contract.training,
+            f"{about['train']:,} clips of {about['name']} to train on, "
+            f"{about['validation']:,} of other people to select and calibrate on",
+        ),
         licence=f"{contract.licence} Clips: {licence or 'terms unknown'}",
     )
 

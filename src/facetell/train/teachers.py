@@ -150,11 +150,10 @@ def check_file(
             f"expected a model file at {name} trained on the same faces, {ours}, got {others}. "
             "Train both on the same data."
         )
-    protocol = theirs.protocol.partition(":")[0]
-    if protocol != "official" or recipe.data.protocol != "official" or drawn:
+    if (theirs.protocol, recipe.data.protocol) != ("official", "official") or drawn:
         raise TrainingError(
-            f"expected a model file and a recipe under the protocol official, with sides that "
-            f"come with the data, got {protocol} and {recipe.data.protocol}: the file does not "
+            "expected a model file and a recipe under the protocol official, with sides that come "
+            f"with the data, got {theirs.protocol} and {recipe.data.protocol}: the file does not "
             "say which faces it was kept from. Name the folder of its run."
         )
 

@@ -60,12 +60,14 @@ function joined(first, second) {
   return both;
 }
 
+const LEAST_BEND = 1e-6; // as predictor.py's: below, margins are log-odds already
+
 // As predictor.py: the scale by the label with the highest margin, margins made log-odds.
 export function calibrated(margins, { score_scale, score_factors, score_bend: bend }) {
   const top = margins.indexOf(Math.max(...margins));
   const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)));
   const log = (x) => (x < -30 ? x : Math.log(softplus(x)));
-  const bent = (m) => (bend >= 1e-6 ? (2 * Math.LN2 * (log(bend * (m + 1)) - log(0))) / bend : m);
+  const bent = (m) => (bend >= LEAST_BEND ? (2 * Math.LN2 * (log(bend * (m + 1)) - log(0))) / bend : m);
   return softmax(margins.map(bent), score_scale * (score_factors[top] ?? 1));
 }
 
