@@ -49,7 +49,9 @@ CARD = """# {name}
 Reads {face_px}-pixel {colour} faces and scores {count} emotions: {labels}.
 {parameters:,} parameters, {multiply_adds:.1f} million multiply-adds per face, {megabytes:.2f} MB.
 
-Trained by recipe `{recipe}`, {epochs} epochs: `{command}`.
+Trained by recipe `{recipe}`, {epochs} epochs:
+
+{commands}
 
 ## Intended use
 
@@ -181,7 +183,7 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         megabytes=path.stat().st_size / 1e6,
         recipe=contract.recipe,
         epochs=recipe.train.epochs,
-        command=_command(contract.recipe),
+        commands=_commands(contract.recipe),
         lineage="".join(f"; {remark}" for remark in contract.training[1:]),
         source="ferplus8:PATH" if plus else "PATH",
         labelled=PLUS if plus else "",
@@ -213,10 +215,11 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
     )
 
 
-def _command(recipe: str) -> str:
-    """How to train it, as the recipe's header says first."""
-    lines = (line.lstrip("# ") for line in recipe_text(recipe)[0].splitlines())
-    return next(line for line in lines if line.startswith(f"facetell train {recipe} "))
+def _commands(recipe: str) -> str:
+    """How to train it: the paragraph of commands in the recipe's header."""
+    header = recipe_text(recipe)[0].partition("\nname")[0]
+    paragraph = header[header.index("#     facetell train ") :].partition("\n#\n")[0]
+    return paragraph.replace("#     ", "    ")
 
 
 def _worse(
