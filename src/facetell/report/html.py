@@ -465,7 +465,7 @@ def _facts(caption: str, facts: dict[str, object]) -> Markup | None:
     rows: list[list[object]] = [
         [name.replace("_", " "), _fact(value)]
         for name, value in facts.items()
-        if value not in ("", None, {}, [], ())
+        if value not in ("", None, {}, [])
     ]
     return table(caption, [], rows, class_="facts") if rows else None
 
