@@ -9,6 +9,7 @@ from facetell.cli.bench import bench
 from facetell.cli.models import models
 from facetell.errors import InputError
 from facetell.runtime import session
+from facetell.runtime.session import load
 from facetell.runtime.speed import _counts
 from foreign_models import KERAS_NAMES, write_foreign
 
@@ -69,6 +70,14 @@ def test_show_prints_contract_and_card_by_name_or_path(bundled):
         assert text.endswith("# tiny\nA card.\n")
     about = json.loads(CliRunner().invoke(models, ["show", "--json", "tiny"]).stdout)
     assert about["card"] == "# tiny\nA card.\n"
+
+
+def test_remarks_that_hold_commas_stay_apart():
+    contract = load("strong-plus", threads=1).contract
+    text = CliRunner().invoke(models, ["show", "strong-plus"]).stdout
+    assert len(contract.training) > 1
+    assert f"training        {'; '.join(contract.training)}\n" in text
+    assert f"labels          {', '.join(contract.labels)}\n" in text
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A network that begins with the features of a smaller one."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -15,10 +16,12 @@ from facetell.model.hybrid import build_model  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
 from facetell.smaller import shrink  # noqa: E402
 from facetell.tensors import to_tensor  # noqa: E402
+from facetell.train import growth  # noqa: E402
 from facetell.train.finish import make_contract, refit_run, split_for  # noqa: E402
 from facetell.train.growth import grow, read_trunk  # noqa: E402
 from facetell.train.loop import Progress, train  # noqa: E402
-from facetell.train.predictor import load_run  # noqa: E402
+from facetell.train.predictor import TorchPredictor, load_run  # noqa: E402
+from facetell.train.teachers import check_alike  # noqa: E402
 
 
 def toon():
@@ -175,6 +178,32 @@ def test_smaller_files_lend_their_rounded_features(small, tmp_path, precision, w
     expected = maps(load_run(small / "run").model, x)
     error = (maps(network, x)[:, :12] - expected).square().mean().sqrt()
     assert error < within * expected.square().mean().sqrt()
+
+
+def called(contract, name, sides):
+    """Promised for data of that name with so many training and validation faces."""
+    counts = dict(zip(("train", "validation"), sides, strict=True))
+    return replace(contract, data=contract.data | {"name": name, "sides": counts})
+
+
+def test_features_serve_other_labels_of_the_same_photographs(small, monkeypatch):
+    """FER2013 by its own labels, and by the majority of its voters."""
+    contract = called(promised(LARGER), "ferplus8", (25060, 3199))
+    contract = replace(contract, labels=(*contract.labels, "contempt"))
+    run = load_run(small / "run")
+
+    def seven(sides):
+        contract = called(run.contract, "fer2013", sides)
+        return TorchPredictor(run.model, contract, recipe=run.recipe)
+
+    monkeypatch.setattr(growth, "load_run", lambda _: seven((28709, 3589)))
+    assert read_trunk(small / "run", LARGER, contract)
+    with pytest.raises(TrainingError, match="Train all on the same data"):
+        check_alike("run", seven((28709, 3589)), LARGER, contract, drawn=False)
+
+    monkeypatch.setattr(growth, "load_run", lambda _: seven((28710, 3588)))
+    with pytest.raises(TrainingError, match="Train all on the same data"):
+        read_trunk(small / "run", LARGER, contract)
 
 
 def test_models_that_no_network_can_begin_with_are_refused(small, tmp_path):

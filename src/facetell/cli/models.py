@@ -107,4 +107,7 @@ def _certainty(value: dict[str, Any] | None) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value)
-    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else str(value)
+    if not isinstance(value, (tuple, list)):
+        return str(value)
+    parts = [str(part) for part in value]
+    return ("; " if any("," in part for part in parts) else ", ").join(parts)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,8 +30,8 @@ from facetell.errors import DataError, InputError
 from facetell.labels import EMOTIONS, FERPLUS, canonical
 
 __all__ = [
-    "EIGHT", "FORM", "majority_labels", "read_ferplus", "read_voted", "soft_labels",
-    "vote_counts", "with_majority_labels",
+    "EIGHT", "FORM", "has_official_sides", "majority_labels", "read_ferplus", "read_voted",
+    "soft_labels", "vote_counts", "with_majority_labels",
 ]  # fmt: skip
 
 LICENCE = f"{fer2013.LICENCE} FER+ votes: MIT licence."
@@ -46,6 +47,9 @@ _FOLDERS = ("FER2013Train", "FER2013Valid", "FER2013Test")
 #: The emotions are the columns before this one; "not a face" comes after it.
 _UNKNOWN = FERPLUS.index("unknown")
 _BLOCK = 1000
+#: Faces of FER2013's Training and PublicTest, by the name of the data: all, and those with a
+#: majority for one of seven or eight emotions.
+_SIDES = {"fer2013": (28709, 3589), "ferplus": (24941, 3186), "ferplus8": (25060, 3199)}
 #: Of FER2013's labels, 62.6 % are the favourite of the votes in the same row, 18 % of those in
 #: another row. Blocks of 1,000 rows have 58 to 67 %, and 15 to 21 % after a shift.
 _LEAST_AGREEMENT = 0.45
@@ -145,6 +149,15 @@ def with_majority_labels(dataset: Dataset, *, names: Sequence[str] = EMOTIONS) -
         licence=LICENCE,
         notes=(*dataset.notes, *_left_out(kinds[labels < 0], int((~voted).sum()))),
     )
+
+
+def has_official_sides(data: Mapping[str, Any]) -> bool:
+    """Whether this fingerprint is of FER2013 with its own sides, however its faces are labelled.
+
+    What trained on such data has not seen the faces that another is chosen on.
+    """
+    sides = data.get("sides", {})
+    return _SIDES.get(data.get("name", "")) == (sides.get("train"), sides.get("validation"))
 
 
 def read_voted(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:

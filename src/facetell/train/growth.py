@@ -63,10 +63,11 @@ def read_trunk(
         )
     if Path(start).is_dir():
         run = load_run(start)
-        check_alike(start, run, recipe, contract, drawn=drawn)
+        check_alike(start, run, recipe, contract, drawn=drawn, labels=False)
         found = _folded_in_run(run.model.cnn)
     else:
-        check_file(start, load(str(start)).contract, recipe, contract, drawn=drawn)
+        theirs = load(str(start)).contract
+        check_file(start, theirs, recipe, contract, drawn=drawn, labels=False)
         found = _folded_in_file(locate(str(start)))
     if "3.path.0" not in found:
         raise TrainingError(

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facetell.contract import Contract
+from facetell.datasets.ferplus import has_official_sides
 from facetell.errors import TrainingError
 from facetell.predictor import calibrated
 from facetell.recipe import Recipe
@@ -112,40 +113,60 @@ def _sides(recipe: Recipe, *, drawn: bool) -> str:
 
 
 def check_alike(
-    run: str | Path, other: TorchPredictor, recipe: Recipe, contract: Contract, *, drawn: bool
+    run: str | Path,
+    other: TorchPredictor,
+    recipe: Recipe,
+    contract: Contract,
+    *,
+    drawn: bool,
+    labels: bool = True,
 ) -> None:
     """Whether a finished run may teach one of this recipe and contract, or lend it features.
+
+    Args:
+        run: its name in errors.
+        other: the finished run.
+        recipe, contract: of the one that learns.
+        drawn: the seed drew the sides of the data.
+        labels: it must know the labels, too; features serve any.
 
     Raises:
         TrainingError: it reads other faces or labels, was trained on other data, or may have
             seen faces that the other one is chosen on.
     """
-    _check_faces(run, other.contract, contract)
-    if other.contract.data != contract.data:
+    _check_faces(run, other.contract, contract, labels=labels)
+    theirs = other.contract
+    if theirs.data != contract.data and (labels or not _official(contract, theirs)):
         raise TrainingError(
-            f"expected a run at {run} with the data {contract.data!r}, got "
-            f"{other.contract.data!r}. Train all on the same data."
+            f"expected a run at {run} with the data {contract.data!r}, got {theirs.data!r}. "
+            "Train all on the same data."
         )
     assert other.recipe is not None
-    ours, theirs = (_sides(r, drawn=drawn) for r in (recipe, other.recipe))
-    if ours != theirs:
+    sides, others = (_sides(r, drawn=drawn) for r in (recipe, other.recipe))
+    if sides != others:
         raise TrainingError(
-            f"expected a run at {run} trained under the protocol {ours}, got {theirs}: it may "
+            f"expected a run at {run} trained under the protocol {sides}, got {others}: it may "
             "have seen faces that the others are chosen on. Train all under one protocol."
         )
 
 
 def check_file(
-    name: str | Path, theirs: Contract, recipe: Recipe, contract: Contract, *, drawn: bool
+    name: str | Path,
+    theirs: Contract,
+    recipe: Recipe,
+    contract: Contract,
+    *,
+    drawn: bool,
+    labels: bool = True,
 ) -> None:
     """A file remembers its protocol, not the seed and the fold that some protocols draw by.
 
     Its data may have a test side that the pupil's have not, or the other way round: how many faces
     of each label train and validate says that both are the same.
     """
-    _check_faces(name, theirs, contract)
+    _check_faces(name, theirs, contract, labels=labels)
     ours, others = contract.learned_from(), theirs.learned_from()
-    if ours != others:
+    if ours != others and (labels or not _official(contract, theirs)):
         raise TrainingError(
             f"expected a model file at {name} trained on the same faces, {ours}, got {others}. "
             "Train both on the same data."
@@ -158,8 +179,13 @@ def check_file(
         )
 
 
-def _check_faces(name: str | Path, theirs: Contract, ours: Contract) -> None:
-    for field in ("labels", "channels", "mean", "std"):
+def _official(*contracts: Contract) -> bool:
+    """Whether all were trained on FER2013 with its own sides, whatever the faces' labels."""
+    return all(has_official_sides(contract.data) for contract in contracts)
+
+
+def _check_faces(name: str | Path, theirs: Contract, ours: Contract, *, labels: bool) -> None:
+    for field in ("labels", "channels", "mean", "std")[not labels :]:
         expected, found = getattr(ours, field), getattr(theirs, field)
         if found != expected:
             raise TrainingError(
