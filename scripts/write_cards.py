@@ -21,6 +21,7 @@ from facetell.datasets.splits import split
 from facetell.evaluate.corruptions.catalogue import CORRUPTIONS, levels_id
 from facetell.evaluate.evaluation import METRICS, Evaluation
 from facetell.evaluate.judged import Judged, judge
+from facetell.evaluate.raters import rater_score, votes_for
 from facetell.evaluate.robustness import (
     Reference,
     Robustness,
@@ -147,15 +148,17 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.names:
         path = bundled_models()[name]
+        everyone = open_dataset(arguments.data)
         plus = load(name).contract.labels == EIGHT
-        dataset = open_dataset(f"ferplus8:{arguments.data}" if plus else arguments.data)
+        dataset = open_dataset(f"ferplus8:{arguments.data}") if plus else everyone
         card = path.with_suffix(".md")
-        card.write_text(describe(name, path, dataset, plus=plus, faces=arguments.faces))
+        card.write_text(describe(name, path, dataset, everyone, faces=arguments.faces))
         print(card, flush=True)
 
 
-def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int) -> str:
-    """The card of one model; `plus`: of one that knows the eight emotions of FER+."""
+def describe(name: str, path: Path, dataset: Dataset, everyone: Dataset, *, faces: int) -> str:
+    """The card of one model, judged on `dataset`, which may leave out some faces of `everyone`."""
+    plus = dataset is not everyone
     speed = measure_speed(path, threads=1)
     plain, flipped = load(name, flip=False), load(name, flip=True)
     sides = {protocol: split(dataset, protocol) for protocol in ("official", "clean")}
@@ -198,7 +201,7 @@ def describe(name: str, path: Path, dataset: Dataset, *, plus: bool, faces: int)
         columns=" | ".join(f"{k} (n = {e.n:,})" for k, e in judged.items()),
         rules="---|" * len(judged),
         rows="\n".join(_row(metric, list(judged.values())) for metric in METRICS),
-        raters=_raters(first),
+        raters=_raters(first) + (_on_any_face(flipped, everyone) if plus else ""),
         recalls=_recalls(first),
         distinct=found.n,
         sureness=_sureness(found),
@@ -260,6 +263,24 @@ def _sureness(found: Sureness) -> str:
 def _raters(evaluation: Evaluation) -> str:
     """Nothing where nobody voted."""
     return f"\n{raters_line(evaluation.raters)}.\n" if evaluation.raters else ""
+
+
+def _on_any_face(model: Predictor, everyone: Dataset) -> str:
+    """The same on all faces that were voted on, for the labels that all of them may have."""
+    parts = split(everyone, "official")
+    indices, contract = parts.validation, model.contract
+    faces = everyone.faces(indices, face_px=contract.face_px, channels=contract.channels)
+    columns = [contract.labels.index(label) for label in everyone.labels]
+    found = rater_score(
+        model.predict(faces).scores[:, columns].argmax(1),
+        votes_for(everyone, indices, everyone.labels),
+        groups=None if parts.groups is None else parts.groups[indices],
+    )
+    assert found is not None
+    return (
+        "\nOn faces without a majority, too, and among the seven emotions alone, "
+        f"{raters_line(found)}.\n"
+    )
 
 
 def _aims(found: Robustness) -> list[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ from facetell.cli import COMMANDS
 from facetell.cli import _group as group
 from facetell.evaluate.corruptions.catalogue import CORRUPTIONS
 from facetell.recipe import Recipe, describe_settings, load_recipe, recipe_names, recipe_text
-from facetell.runtime.analyzer import DEFAULT_MODEL
+from facetell.runtime import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 WIDTH = 100  # characters in a line of help

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from facetell.cli import COMMANDS, _group
+from facetell.runtime import DEFAULT_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*.md")])
@@ -90,10 +91,10 @@ def test_every_command_has_a_section():
 
 @pytest.fixture
 def reader(tmp_path, monkeypatch, tiny_model_path):
-    """The place of somebody who tries the examples: the photo, and a model called compact."""
+    """The place of somebody who tries the examples: the photo, and a small default model."""
     models = tmp_path / "models"
     models.mkdir()
-    shutil.copy(tiny_model_path, models / "compact.onnx")
+    shutil.copy(tiny_model_path, models / f"{DEFAULT_MODEL}.onnx")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     monkeypatch.setattr("facetell.runtime.session.MODELS", models)
     monkeypatch.chdir(tmp_path)

@@ -10,7 +10,6 @@ from PIL import Image
 from facetell.errors import ImageError, InputError
 from facetell.faces.crop import crop_faces, whole_face
 from facetell.results import Detection, Reading
-from facetell.runtime import analyzer as analyzer_module
 from facetell.runtime.analyzer import Analyzer, read
 from facetell.runtime.session import load
 
@@ -188,8 +187,7 @@ def test_impossible_settings_are_refused(tiny_model_path):
         Analyzer(tiny_model_path, detector="haar")
 
 
-def test_read_is_an_analyzer_in_one_call(tiny_model_path, monkeypatch):
-    monkeypatch.setattr(analyzer_module, "DEFAULT_MODEL", str(tiny_model_path))
+def test_read_is_an_analyzer_in_one_call(tiny_model_path):
     image = photo(5)
     one = read(image, model=tiny_model_path, detector="none")
     assert one == Analyzer(tiny_model_path, detector="none").read(image)

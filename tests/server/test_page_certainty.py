@@ -12,7 +12,7 @@ from facetell.contract import Certainty, Contract
 from facetell.predictor import calibrated
 from facetell.results import Face, Reading
 from facetell.runtime.certainty import Doubt
-from facetell.runtime.session import load
+from facetell.runtime.session import bundled_models, load
 
 pytest.importorskip("playwright.sync_api", reason="needs playwright")
 pytestmark = [
@@ -72,11 +72,12 @@ def every_question(certainty):
     return [(None, None), (0.9, None), (None, 0.7), *((float(a), float(b)) for a, b in asked)]
 
 
-@pytest.mark.parametrize("model", ["compact", "paper", "strong", "strong-plus"])
+@pytest.mark.parametrize("model", bundled_models())
 def test_sets_and_silence_of_margins_are_pythons_at_every_level(open_page, model):
     random = np.random.default_rng(0)
     contract = load(model, threads=1).contract
-    margins = random.normal(-1, random.uniform(0.1, 2, (300, 1)), (300, 7)).astype(np.float32)
+    shape = (300, len(contract.labels))
+    margins = random.normal(-1, random.uniform(0.1, 2, (300, 1)), shape).astype(np.float32)
     asked = every_question(contract.certainty)
     expected = in_python(contract, calibrated(margins, contract), asked)
     assert in_javascript(open_page(), contract, margins, asked) == expected

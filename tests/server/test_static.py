@@ -18,7 +18,7 @@ from facetell.errors import ContractError, InputError
 from facetell.faces import crop, detect, track
 from facetell.faces.detect import DETECT_SIDE, CenterFace
 from facetell.report.text import LAW, MEANING
-from facetell.runtime import finder, scenes
+from facetell.runtime import DEFAULT_MODEL, finder, scenes
 from facetell.runtime.session import bundled_models, load
 from facetell.server.static import CONTENT_TYPES, page_files, write_static
 
@@ -54,7 +54,7 @@ def test_the_manifest_holds_each_models_contract_and_file():
     files = page_files()
     manifest = json.loads(files["models.json"])
     names = [model["name"] for model in manifest["models"]]
-    assert names[0] == "compact"
+    assert names[0] == DEFAULT_MODEL
     assert sorted(names) == sorted(bundled_models())
     for model in manifest["models"]:
         assert files[model["file"]] == bundled_models()[model["name"]]

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import click
 
-__all__ = ["abstain_option", "check_targets", "label_order_option", "sets_option"]
+from facetell.runtime import DEFAULT_MODEL
+
+__all__ = [
+    "abstain_option", "check_targets", "label_order_option", "model_option", "sets_option",
+]  # fmt: skip
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
@@ -21,6 +25,9 @@ label_order_option = click.option(
 )
 
 
+model_option = click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, help="Bundled name, or a path."
+)
 sets_option = click.option(
     "--sets",
     metavar="LEVEL",

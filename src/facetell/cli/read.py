@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from facetell.cli.options import abstain_option, sets_option
+from facetell.cli.options import abstain_option, model_option, sets_option
 from facetell.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def _times(_: click.Context, __: click.Parameter, value: str | None) -> tuple[fl
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("photos", metavar="PHOTO|CLIP...", nargs=-1, required=True, type=Path)
-@click.option("--model", default="compact", show_default=True, help="Bundled name, or a path.")
+@model_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per photo and line.")
 @click.option("--csv", metavar="OUT", type=Path, help="Write a table, one row per face.")
 @click.option("--parquet", metavar="OUT", type=Path, help="Write the same table as Parquet.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from facetell.cli.options import abstain_option, sets_option
+from facetell.cli.options import abstain_option, model_option, sets_option
 
 if TYPE_CHECKING:
     from facetell.runtime.analyzer import Analyzer
@@ -22,7 +22,7 @@ KEY_VARIABLE = "FACETELL_API_KEY"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--model", default="compact", show_default=True, help="Bundled name, or a path.")
+@model_option
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="0.0.0.0: other machines may ask too."
 )

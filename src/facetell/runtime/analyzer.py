@@ -21,13 +21,12 @@ from facetell.faces.detect import DETECT_SIDE, Detector, WholeImage, make_detect
 from facetell.images import MAX_PIXELS, Source, find_images, read_image
 from facetell.predictor import Prediction, Predictor
 from facetell.results import Detection, Face, Reading
+from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.certainty import Doubt
 from facetell.runtime.quality import warn
 from facetell.runtime.session import BATCH, load
 
-__all__ = ["DEFAULT_MODEL", "Analyzer", "Prepared", "read"]
-
-DEFAULT_MODEL = "compact"
+__all__ = ["Analyzer", "Prepared", "read"]
 _DECODERS = 2  # threads that decode (and find faces); each holds one decoded photo
 _PHOTOS = 8  # photos whose faces are scored together, at most
 
@@ -67,7 +66,7 @@ class Analyzer:
         ContractError: sets or abstention of a model that was not calibrated for them.
 
     Example:
-        analyzer = Analyzer("compact")
+        analyzer = Analyzer()
         for reading in analyzer.read_many(["holiday/"]):
             print(reading.source, [face.label for face in reading.faces])
     """

@@ -11,7 +11,8 @@ from facetell.clips.live import Newest
 from facetell.faces.detect import DETECT_SIDE, Detector
 from facetell.predictor import Predictor
 from facetell.results import Reading
-from facetell.runtime.analyzer import DEFAULT_MODEL, Analyzer
+from facetell.runtime import DEFAULT_MODEL
+from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.follower import Follower
 
 __all__ = ["clip_detect_side", "follow_clip", "read_clip"]

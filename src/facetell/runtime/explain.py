@@ -52,7 +52,7 @@ def explain(
         whole: the image was given as a face (`detector="none"`).
 
     Example:
-        analyzer = Analyzer("compact")
+        analyzer = Analyzer()
         for found in explain(analyzer.model, image, analyzer.read(image)):
             print(found.face.label, found.occlusion.lowest_box)
     """

@@ -42,7 +42,7 @@ class Follower:
         InputError: the model has an LSTM over frames, but cannot be asked frame by frame.
 
     Example:
-        follower = Follower(Analyzer("compact"))
+        follower = Follower(Analyzer())
         for frame in frames:
             reading = follower.read(frame.image, frame.time_s)
             print(reading.time_s, [(face.person, face.label) for face in reading.faces])

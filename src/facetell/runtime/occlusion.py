@@ -100,7 +100,7 @@ def occlude(
         InputError: a label that the model does not know, or another shape.
 
     Example:
-        found = occlude(load("compact"), crop)
+        found = occlude(load("strong-plus"), crop)
         print(found.label, found.drops.max())
     """
     labels = predictor.contract.labels

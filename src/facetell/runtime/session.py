@@ -135,7 +135,7 @@ def load(
     """A model by its bundled name or its path.
 
     Args:
-        name_or_path: e.g. "compact" (see `facetell models list`) or "runs/mine/model.onnx".
+        name_or_path: e.g. "strong-plus" (see `facetell models list`) or "runs/mine/model.onnx".
         threads: threads for the network; None takes every processor.
         flip: average each face with its mirror image; None does what the contract says.
 

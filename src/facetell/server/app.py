@@ -96,7 +96,7 @@ def create_app(
         page: files of the page at "/", from `page_files`; None for an interface without one.
 
     Example:
-        app = create_app(Analyzer("compact"), Settings(api_key=key))
+        app = create_app(Analyzer(), Settings(api_key=key))
 
     Raises:
         InputError: the model reads windows of frames, not stills.

@@ -21,7 +21,7 @@ from facetell.contract import Contract
 from facetell.errors import InputError
 from facetell.faces.detect import DETECT_SIDE
 from facetell.graph import open_graph
-from facetell.runtime.analyzer import DEFAULT_MODEL
+from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.certainty import DEFAULT_SHARE, Doubt
 from facetell.runtime.session import bundled_models, locate, read_contract
 
@@ -167,7 +167,9 @@ def _contracts(models: Iterable[str | Path]) -> dict[Path, Contract]:
             )
         found[path] = contract
     if not found:
-        raise InputError("the page needs at least one model, got none. Name one, e.g. 'compact'.")
+        raise InputError(
+            "the page needs at least one model, got none. Name one, e.g. 'strong-plus'."
+        )
     return found
 
 
