@@ -1,9 +1,10 @@
 """The page in a browser, for the tests that need one."""
 
 import pytest
-from browsing import PATIENCE_MS, PORTRAITS, Site, chromium, write_mjpeg
+from browsing import FIRST, PATIENCE_MS, PORTRAITS, Site, chromium, write_mjpeg
 from PIL import Image
 
+from facetell.runtime.session import bundled_models
 from facetell.server.static import write_static
 
 
@@ -17,7 +18,7 @@ def browser(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder = tmp_path_factory.mktemp("static") / "site"
-    write_static(folder)
+    write_static(folder, sorted(bundled_models(), key=lambda name: name != FIRST))
     site = Site(folder)
     yield site
     site.close()

@@ -12,9 +12,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from browsing import (
+    FIRST,
     ISOLATION,
     PORTRAITS,
     ROOT,
+    SCORE,
     assert_doubted,
     assert_same_faces,
     contrast,
@@ -33,7 +35,6 @@ from facetell.labels import EMOTIONS
 from facetell.predictor import calibrated
 from facetell.report.text import LAW, MEANING
 from facetell.results import Detection, Reading
-from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.follower import Follower
 from facetell.runtime.quality import warn
@@ -45,6 +46,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(find_chromium() is None, reason="needs chromium on the path"),
 ]
+
+# There, what crops differ by, less than a grey level, may round to another step.
+IN_EIGHT_BITS = {"strong": 0.015, "strong-plus": 0.015, "plus": 0.03}
 
 
 def saved_photo(page):
@@ -64,7 +68,7 @@ def test_a_photo_reads_as_in_python(open_page, portraits_png, model):
     assert json.loads(text).keys() >= expected.to_dict().keys()
     assert json.loads(text)["faces"][0].keys() >= expected.faces[0].to_dict().keys()
     assert (got.source, got.size_wh, got.model) == ("portraits.png", expected.size_wh, model)
-    assert_same_faces(got, expected)
+    assert_same_faces(got, expected, score=IN_EIGHT_BITS.get(model, SCORE))
     assert_doubted(got, sets=0.9, abstain=0.7)
     assert page.inner_text("#status").startswith("4 faces in 1280 x 400 pixels: 1\u00a0")
     first = page.inner_text("#cards > li:first-child")
@@ -113,7 +117,7 @@ def test_an_oriented_photo_is_turned_upright(open_page, tmp_path):
     give(page, tmp_path / "turned.png")
     got = saved_photo(page)
     assert got.size_wh == photo.size
-    assert_same_faces(got, Analyzer(threads=1).read(tmp_path / "turned.png"))
+    assert_same_faces(got, Analyzer(FIRST, threads=1).read(tmp_path / "turned.png"))
 
 
 def test_threads_are_used_where_the_page_is_isolated_and_change_nothing(
@@ -124,7 +128,7 @@ def test_threads_are_used_where_the_page_is_isolated_and_change_nothing(
     assert page.evaluate("crossOriginIsolated")
     give(page, portraits_png)
     got = saved_photo(page)
-    assert_same_faces(got, Analyzer(threads=1).read(portraits_png))
+    assert_same_faces(got, Analyzer(FIRST, threads=1).read(portraits_png))
 
 
 def test_no_face_is_an_answer(open_page, tmp_path):
@@ -214,7 +218,7 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
     assert_followed(readings, people=[1, 2, 3, 4])
 
     # Nobody is forgotten by Python either, however slow this machine is.
-    analyzer = Analyzer(detect_side=LIVE_SIDE, threads=1)
+    analyzer = Analyzer(FIRST, detect_side=LIVE_SIDE, threads=1)
     follower = Follower(analyzer, steady=False, remember_s=1000)
     for number, got in enumerate(readings[:12]):
         frame = frame_taken(page, number)
@@ -240,7 +244,7 @@ def test_the_camera_is_read_followed_charted_and_heard_by_nobody_else(open_page,
     assert_line_drawn(page, rows[-1][2])
 
     assert page.sent == [url for url in page.sent if url.startswith(f"{site.origin}/")] != []
-    assert f"{site.origin}/models/{DEFAULT_MODEL}.onnx" in page.sent  # the worker's are seen, too
+    assert f"{site.origin}/models/{FIRST}.onnx" in page.sent  # the worker's are seen, too
     assert not [path for path in site.asked if path.startswith(("POST", "PUT"))]
 
 

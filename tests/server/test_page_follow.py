@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from browsing import PORTRAITS, assert_same_faces, find_chromium
+from browsing import FIRST, PORTRAITS, assert_same_faces, find_chromium
 from PIL import Image
 
 from facetell.faces.track import Tracker
@@ -80,7 +80,7 @@ def people(reading):
 
 
 def assert_python_reads_the_same(readings, images, times):
-    follower = Follower(Analyzer(detect_side=LIVE_SIDE, threads=1), steady=False)
+    follower = Follower(Analyzer(FIRST, detect_side=LIVE_SIDE, threads=1), steady=False)
     for got, image, time_s in zip(readings, images, times, strict=True):
         assert_same_faces(got, follower.read(image, time_s))
 

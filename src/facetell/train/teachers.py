@@ -185,7 +185,7 @@ def _official(*contracts: Contract) -> bool:
 
 
 def _check_faces(name: str | Path, theirs: Contract, ours: Contract, *, labels: bool) -> None:
-    for field in ("labels", "channels", "mean", "std")[not labels :]:
+    for field in (*(("labels",) if labels else ()), "channels", "mean", "std"):
         expected, found = getattr(ours, field), getattr(theirs, field)
         if found != expected:
             raise TrainingError(
