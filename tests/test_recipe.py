@@ -66,6 +66,8 @@ def test_the_other_reading_of_admm_is_rho():
     [
         ("[train]\nlearning_rat = 1", r"'train.learning_rat' in .*, line 2. Did you mean 'learn"),
         ("[trian]\nepochs = 1", r"'trian' in .*, line 1. Did you mean 'train'"),
+        ("seed = 1", r"'seed' in .*, line 1. Did you mean 'train.seed'"),
+        ("[train]\nnoise = 0.1", r"'train.noise' in .*, line 2. Did you mean 'augment.noise'"),
         ("[train]\nepochs = 1.5", r"train.epochs in .* must be a whole number .* got 1.5"),
         ("[train]\nepochs = 0", r"train.epochs in .* got 0"),
         ("[model]\nstn = 1", r"model.stn in .* must be true or false"),

@@ -379,9 +379,18 @@ def _unknown(full: str, key: str, known: Mapping[str, Any], where: str, text: st
         (f", line {n}" for n, line in enumerate(text.splitlines(), 1)
          if re.match(rf"\s*\[?{re.escape(key)}\b", line)), "",
     )  # fmt: skip
-    near = difflib.get_close_matches(key, list(known), 1)
+    near = _elsewhere(key) or difflib.get_close_matches(key, list(known), 1)
     hint = f"Did you mean {near[0]!r}?" if near else f"Known keys: {', '.join(known)}."
     return f"unknown recipe key {full!r} in {where}{at}. {hint}"
+
+
+def _elsewhere(key: str) -> list[str]:
+    """Where a recipe has a key of exactly this name: `seed` is `train.seed`."""
+    return [
+        f"{section.name}.{key}"
+        for section in fields(Recipe)
+        if is_dataclass(options := getattr(Recipe(), section.name)) and hasattr(options, key)
+    ]
 
 
 def _checked(name: str, value: Any, hint: Any, option: Any, where: str) -> Any:
