@@ -147,6 +147,11 @@ class TrainOptions:
         0.0, "share of a face's target that comes from the teachers; 0 = none",
         lambda v: 0 <= v <= 1,
     )  # fmt: skip
+    distil_by: Literal["all", "one"] = _option(
+        "all",
+        "all = the mean of the teachers' scores; one = each face of a batch is taught by the next "
+        "one of them, at the cost of one",
+    )
     ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _fraction)
     clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _not_negative)
     small_share: float = _option(

@@ -53,6 +53,17 @@ def test_the_targets_of_a_pupil_are_the_mean_of_calibrated_scores(teachers):
     assert not any(p.requires_grad for p in taught.parameters())
 
 
+@pytest.mark.parametrize("faces", [1, 5])
+def test_teachers_can_take_turns(teachers, faces):
+    runs = [load_run(run, flip=False) for run in teachers]
+    x = torch.from_numpy(to_tensor(toon().faces(range(faces), face_px=16), runs[0].contract))
+    each = [Teachers([t], recipe(), runs[0].contract, drawn=False)(x) for t in teachers]
+    expected = torch.stack([each[i % 2][i] for i in range(faces)])
+    taught = Teachers(teachers, recipe(distil_by="one"), runs[0].contract, drawn=False)
+    assert torch.allclose(taught(x), expected, atol=1e-6)
+    assert not torch.allclose(each[0], each[1], atol=1e-4)
+
+
 def test_teachers_see_small_faces_at_their_own_size(teachers):
     faces = toon().faces(range(5), face_px=16)
     contract = load_run(teachers[0]).contract

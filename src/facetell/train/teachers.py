@@ -21,7 +21,11 @@ __all__ = ["Teachers", "check_alike", "check_file"]
 
 
 class Teachers(nn.Module):
-    """The mean of several finished models' scores, of the very faces that the pupil sees.
+    """Scores of several finished models, of the very faces that the pupil sees.
+
+    Each face gets the mean of all, or (`train.distil_by = "one"`) the scores of one of them, the
+    first face of a batch those of the first, and so on. Targets enter the losses linearly and the
+    order of the faces is drawn anew in every epoch, so the gradient is the same in the mean.
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; that pupil and
     teachers see the same augmented face, Beyer et al. 2022, "Knowledge distillation: A good
@@ -53,6 +57,7 @@ class Teachers(nn.Module):
     ) -> None:
         super().__init__()
         self.each = nn.ModuleList()
+        self.in_turn = recipe.train.distil_by == "one"
         for name in teachers:
             if Path(name).is_dir():
                 run = load_run(name)
@@ -66,7 +71,14 @@ class Teachers(nn.Module):
     @torch.no_grad()
     def forward(self, faces: Tensor) -> Tensor:
         """Faces (B, T, C, S, S) -> scores (B, T, K)."""
-        return torch.stack([teacher(faces) for teacher in self.each]).mean(0)
+        if not self.in_turn:
+            return torch.stack([teacher(faces) for teacher in self.each]).mean(0)
+        count = len(self.each)
+        parts = [teacher(faces[i::count]) for i, teacher in enumerate(self.each) if i < len(faces)]
+        scores: Tensor = parts[0].new_empty(len(faces), *parts[0].shape[1:])
+        for i, part in enumerate(parts):
+            scores[i::count] = part
+        return scores
 
 
 class _Run(nn.Module):
