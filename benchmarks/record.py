@@ -1,11 +1,12 @@
 """Judge finished runs on the same faces and write a dated record.
 
     python benchmarks/record.py --data FER2013 --out benchmarks/records/DATE.md \\
-        RUN [RUN ...] [--against BASE RUN [RUN ...]] [--curves RUN [RUN ...]]
+        RUN [RUN ...] [--seeds RUN RUN ...] [--against BASE RUN [RUN ...]] [--curves RUN [RUN ...]]
 
-Runs are folders written by `facetell train` or `facetell refit`. `--against` (repeatable) compares
-runs with a base run on the same faces by McNemar's test. `--curves` prints loss and accuracy per
-epoch of runs that did not train.
+Runs are folders written by `facetell train` or `facetell refit`, or model files, bundled ones by
+name. `--seeds` adds mean and standard deviation of runs that differ in their seed. `--against`
+(repeatable) compares runs with a base run on the same faces by McNemar's test. `--curves` prints
+loss and accuracy per epoch of runs that did not train.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import csv
 import json
 import platform
+import statistics
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -24,6 +26,9 @@ from facetell.datasets.splits import split
 from facetell.evaluate.compare import compare
 from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.judged import Judged, judge, restrict
+from facetell.evaluate.metrics import Measure
+from facetell.predictor import Predictor
+from facetell.runtime.session import load
 from facetell.train.predictor import load_run
 
 
@@ -32,13 +37,20 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", type=Path)
     parser.add_argument("--data", required=True)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--seeds", nargs="+", default=[], type=Path)
     parser.add_argument("--against", nargs="+", action="append", default=[], type=Path)
     parser.add_argument("--curves", nargs="+", default=[], type=Path)
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data)
-    wanted = [*arguments.runs, *(run for group in arguments.against for run in group)]
+    wanted = [
+        *arguments.runs,
+        *arguments.seeds,
+        *(run for group in arguments.against for run in group),
+    ]
     judged = {run: judge_run(run, dataset) for run in dict.fromkeys(wanted)}
     lines = [*heading(dataset), *table(judged)]
+    if arguments.seeds:
+        lines += spread([judged[run] for run in arguments.seeds])
     for base, *others in arguments.against:
         lines += comparisons(judged, base, others)
     for run in arguments.curves:
@@ -50,10 +62,15 @@ def main() -> None:
 
 def judge_run(run: Path, dataset: Dataset) -> dict[str, Judged]:
     """The run's answers on the validation faces, all and clean, with flip."""
-    predictor = load_run(run)
-    predictor.contract = replace(predictor.contract, name=run.name)  # recipes share theirs
+    predictor = load_any(run)
+    predictor.contract = replace(predictor.contract, name=run.stem)  # recipes share theirs
     answers = judge(predictor, dataset, split(dataset, "official"), side="validation")
     return {"official": answers, "clean": restrict(answers, split(dataset, "clean"))}
+
+
+def load_any(run: Path) -> Predictor:
+    """A run, or a model file."""
+    return load_run(run) if run.is_dir() else load(str(run))
 
 
 def heading(dataset: Dataset) -> list[str]:
@@ -64,7 +81,7 @@ def heading(dataset: Dataset) -> list[str]:
         f"Machine: {platform.machine()}, Python {platform.python_version()}, {packages}.",
         f"Data: {dataset.name}, {len(dataset):,} faces; judged on the validation side",
         "(PublicTest), on which the runs were also selected and calibrated.",
-        "Flip at test time. One seed each.",
+        "Flip at test time. Each run has one seed, 0 unless said.",
         "95 % intervals: bootstrap, near-copies redrawn together.",
         "",
     ]
@@ -77,23 +94,43 @@ def table(judged: dict[Path, dict[str, Judged]]) -> list[str]:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for run, answers in judged.items():
-        contract = load_run(run).contract
+        contract = load_any(run).contract
         cells = [
             f"{100 * m.value:.2f} ({100 * m.low:.1f} to {100 * m.high:.1f})"
-            for protocol in ("official", "clean")
-            for metrics in [Evaluation.of(answers[protocol]).metrics]
-            for m in (metrics["accuracy"], metrics["balanced_accuracy"])
+            for m in measures(answers)
         ]
-        about = [run.name, contract.recipe, settings(run), f"{contract.parameters:,}",
+        about = [run.stem, contract.recipe, settings(run), f"{contract.parameters:,}",
                  f"{contract.multiply_adds / 1e6:.1f}"]  # fmt: skip
         lines.append("| " + " | ".join(about + cells) + " |")
     return [*lines, ""]
 
 
+def measures(answers: dict[str, Judged]) -> list[Measure]:
+    """Accuracy and balanced accuracy, on all faces and on clean ones."""
+    return [
+        Evaluation.of(answers[protocol]).metrics[name]
+        for protocol in ("official", "clean")
+        for name in ("accuracy", "balanced_accuracy")
+    ]
+
+
+def spread(seeds: list[dict[str, Judged]]) -> list[str]:
+    """Mean and standard deviation of runs that differ in their seed."""
+    columns = zip(*([100 * m.value for m in measures(answers)] for answers in seeds), strict=True)
+    found = [f"{statistics.mean(c):.2f} (sd {statistics.stdev(c):.2f})" for c in columns]
+    return [
+        f"Over {len(seeds)} seeds: accuracy {found[0]}, balanced {found[1]}; on clean faces "
+        f"{found[2]}, balanced {found[3]}.",
+        "",
+    ]
+
+
 def settings(run: Path) -> str:
-    """How the run's recipe differs from the bundled one of that name."""
+    """How the run's recipe differs from the bundled one of that name; nothing for a file."""
     from facetell.recipe import load_recipe
 
+    if not run.is_dir():
+        return ""
     ours = json.loads((run / "run.json").read_text())["recipe"]
     theirs = load_recipe(ours["name"]).to_dict()
     return ", ".join(
