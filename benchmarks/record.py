@@ -27,7 +27,6 @@ from facetell.evaluate.compare import compare
 from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.judged import Judged, judge, restrict
 from facetell.evaluate.metrics import Measure
-from facetell.predictor import Predictor
 from facetell.runtime.session import load
 from facetell.train.predictor import load_run
 
@@ -48,9 +47,10 @@ def main() -> None:
         *(run for group in arguments.against for run in group),
     ]
     judged = {run: judge_run(run, dataset) for run in dict.fromkeys(wanted)}
-    lines = [*heading(dataset), *table(judged)]
+    measured = {run: measures(answers) for run, answers in judged.items()}
+    lines = [*heading(dataset), *table(judged, measured)]
     if arguments.seeds:
-        lines += spread([judged[run] for run in arguments.seeds])
+        lines += spread([measured[run] for run in arguments.seeds])
     for base, *others in arguments.against:
         lines += comparisons(judged, base, others)
     for run in arguments.curves:
@@ -62,15 +62,10 @@ def main() -> None:
 
 def judge_run(run: Path, dataset: Dataset) -> dict[str, Judged]:
     """The run's answers on the validation faces, all and clean, with flip."""
-    predictor = load_any(run)
+    predictor = load_run(run) if run.is_dir() else load(str(run))
     predictor.contract = replace(predictor.contract, name=run.stem)  # recipes share theirs
     answers = judge(predictor, dataset, split(dataset, "official"), side="validation")
     return {"official": answers, "clean": restrict(answers, split(dataset, "clean"))}
-
-
-def load_any(run: Path) -> Predictor:
-    """A run, or a model file."""
-    return load_run(run) if run.is_dir() else load(str(run))
 
 
 def heading(dataset: Dataset) -> list[str]:
@@ -87,17 +82,16 @@ def heading(dataset: Dataset) -> list[str]:
     ]
 
 
-def table(judged: dict[Path, dict[str, Judged]]) -> list[str]:
+def table(judged: dict[Path, dict[str, Judged]], measured: dict[Path, list[Measure]]) -> list[str]:
     lines = [
         "| run | recipe | changed | parameters | M multiply-adds | accuracy, all | balanced, all "
         "| accuracy, clean | balanced, clean |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for run, answers in judged.items():
-        contract = load_any(run).contract
+        contract = answers["official"].contract
         cells = [
-            f"{100 * m.value:.2f} ({100 * m.low:.1f} to {100 * m.high:.1f})"
-            for m in measures(answers)
+            f"{100 * m.value:.2f} ({100 * m.low:.1f} to {100 * m.high:.1f})" for m in measured[run]
         ]
         about = [run.stem, contract.recipe, settings(run), f"{contract.parameters:,}",
                  f"{contract.multiply_adds / 1e6:.1f}"]  # fmt: skip
@@ -108,15 +102,16 @@ def table(judged: dict[Path, dict[str, Judged]]) -> list[str]:
 def measures(answers: dict[str, Judged]) -> list[Measure]:
     """Accuracy and balanced accuracy, on all faces and on clean ones."""
     return [
-        Evaluation.of(answers[protocol]).metrics[name]
+        metrics[name]
         for protocol in ("official", "clean")
+        for metrics in [Evaluation.of(answers[protocol]).metrics]
         for name in ("accuracy", "balanced_accuracy")
     ]
 
 
-def spread(seeds: list[dict[str, Judged]]) -> list[str]:
+def spread(seeds: list[list[Measure]]) -> list[str]:
     """Mean and standard deviation of runs that differ in their seed."""
-    columns = zip(*([100 * m.value for m in measures(answers)] for answers in seeds), strict=True)
+    columns = zip(*([100 * m.value for m in each] for each in seeds), strict=True)
     found = [f"{statistics.mean(c):.2f} (sd {statistics.stdev(c):.2f})" for c in columns]
     return [
         f"Over {len(seeds)} seeds: accuracy {found[0]}, balanced {found[1]}; on clean faces "

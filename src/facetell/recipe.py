@@ -392,10 +392,9 @@ def _unknown(full: str, key: str, known: Mapping[str, Any], where: str, text: st
 def _elsewhere(key: str) -> list[str]:
     """Where a recipe has a key of exactly this name: `seed` is `train.seed`."""
     return [
-        f"{section.name}.{key}"
-        for section in fields(Recipe)
-        if is_dataclass(options := getattr(Recipe(), section.name)) and hasattr(options, key)
-    ]
+        f"{section}.{key}" for section, options in Recipe().to_dict().items()
+        if isinstance(options, dict) and key in options
+    ]  # fmt: skip
 
 
 def _checked(name: str, value: Any, hint: Any, option: Any, where: str) -> Any:
