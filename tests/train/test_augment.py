@@ -7,7 +7,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from facetell.recipe import AugmentOptions  # noqa: E402
-from facetell.train.augment import augment, mix_up  # noqa: E402
+from facetell.train.augment import augment, mix_up, spoil  # noqa: E402
 
 NOTHING = AugmentOptions(flip=False, rotate_deg=0, scale=0, shift=0, contrast=0, brightness=0)
 
@@ -79,11 +79,11 @@ def test_erase_blanks_at_most_a_fifth_of_some_faces():
 
 def test_mixup_off_changes_nothing_and_on_keeps_the_larger_share():
     x, targets = torch.randn(8, 3), torch.eye(8)
-    same, kept = mix_up(x, targets, 0.0, generator())
+    same, kept = mix_up((x, targets), 0.0, generator())
     assert torch.equal(same, x)
     assert torch.equal(kept, targets)
 
-    mixed, shares = mix_up(x, targets, 0.4, generator())
+    mixed, shares = mix_up((x, targets), 0.4, generator())
 
     assert (shares.diagonal() >= 0.5).all()
     assert torch.allclose(shares.sum(1), torch.ones(8))
@@ -94,7 +94,7 @@ def spoilt(**options):
     """400 faces of black and white stripes of one pixel, changed in one way."""
     faces = torch.zeros(400, 24, 24, dtype=torch.uint8)
     faces[:, :, ::2] = 200
-    return augment(faces, replace(NOTHING, **options), generator(), face_px=24).float()
+    return spoil(faces, replace(NOTHING, **options), generator()).float()
 
 
 def test_coarse_faces_lose_detail_and_keep_their_brightness():

@@ -23,7 +23,10 @@ def side():
 
 
 def training_faces(side, **settings):
-    overrides = [f"train.{k}={v}" for k, v in {"batch_size": 8, **settings}.items()]
+    sections = {"noise": "augment", "coarse": "augment"}
+    overrides = [
+        f"{sections.get(k, 'train')}.{k}={v}" for k, v in {"batch_size": 8, **settings}.items()
+    ]
     recipe = load_recipe("quick", overrides=[*overrides, "model.face_px=16"])
     return TrainingFaces(side, recipe, Contract(name="x", face_px=16))
 
@@ -69,6 +72,16 @@ def test_the_first_epochs_see_smaller_faces_when_the_recipe_says_so(side):
     sides = [next(faces.epoch(epoch)).faces.shape[-1] for epoch in range(4)]
 
     assert sides == [12, 12, 16, 16]
+
+
+def test_what_teachers_see_is_the_face_before_it_was_spoilt(side):
+    spoilt, plain = (
+        next(training_faces(side, noise=noise, coarse=coarse).epoch(0))
+        for noise, coarse in ((0.3, 0.5), (0, 0))
+    )
+    assert torch.equal(spoilt.clear, plain.faces)
+    assert not torch.equal(spoilt.faces, plain.faces)
+    assert torch.equal(plain.clear, plain.faces)
 
 
 def training_clips(side, share=0.5):

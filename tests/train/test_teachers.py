@@ -1,6 +1,7 @@
 """Networks that learn from other networks."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ pytest.importorskip("onnxscript")
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.errors import ContractError, InputError, TrainingError  # noqa: E402
 from facetell.export import export  # noqa: E402
-from facetell.recipe import recipe_from_dict  # noqa: E402
+from facetell.recipe import AugmentOptions, recipe_from_dict  # noqa: E402
 from facetell.tensors import to_tensor  # noqa: E402
 from facetell.train.loop import Progress, train  # noqa: E402
 from facetell.train.predictor import load_run  # noqa: E402
@@ -138,6 +139,17 @@ def test_a_pupil_that_hears_teachers_alone_never_sees_the_labels(tmp_path, teach
     assert torch.allclose(targets.sum(-1), torch.ones(targets.shape[:2]))
     assert targets.max() < 1
     assert "100% of the targets are teachers' scores" in done.contract.training
+
+
+def test_a_pupil_of_noisy_faces_has_teachers_that_see_clear_ones(tmp_path, teachers, monkeypatch):
+    seen = []
+    original = Teachers.forward
+    monkeypatch.setattr(Teachers, "forward", lambda t, x: seen.append(x) or original(t, x))
+    for noise in (0.0, 0.3):
+        options = replace(recipe(distil=0.5, epochs=1), augment=AugmentOptions(noise=noise))
+        train(options, toon(), tmp_path / str(noise), teachers=teachers, accelerator="cpu")
+    plain, noisy = torch.cat(seen).chunk(2)
+    assert torch.equal(plain, noisy)
 
 
 def test_a_resumed_pupil_has_the_same_teachers(tmp_path, teachers):

@@ -7,6 +7,7 @@ Faces go in and come out as uint8, so that what the network sees is made by the 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -14,13 +15,13 @@ from torch import Tensor
 
 from facetell.recipe import AugmentOptions
 
-__all__ = ["augment", "mix_up"]
+__all__ = ["augment", "mix_up", "spoil"]
 
 
 def augment(
     faces: Tensor, options: AugmentOptions, generator: torch.Generator, *, face_px: int
 ) -> Tensor:
-    """Each face flipped, turned, resized, moved, relit, coarsened and partly blanked at random.
+    """Each face flipped, turned, resized, moved, relit and partly blanked at random.
 
     Args:
         faces: (B, S, S) or (B, S, S, 3) uint8.
@@ -37,12 +38,30 @@ def augment(
     grid = F.affine_grid(theta, [len(x), 1, face_px, face_px], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     x = _relight(x, options, generator)
+    if options.erase:
+        x = _erase(x, options.erase, generator)
+    x = x.round().clamp(0, 255).to(torch.uint8)
+    return x[:, 0] if grey else x.permute(0, 2, 3, 1)
+
+
+def spoil(faces: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
+    """Each face coarsened and with noise at random: what a worse camera would have made of it.
+
+    Args:
+        faces: (B, S, S) or (B, S, S, 3) uint8, as `augment` returns them.
+        options, generator: as for `augment`.
+
+    Returns:
+        The same shape, uint8; `faces` themselves if the options ask for neither.
+    """
+    if not (options.coarse or options.noise):
+        return faces
+    grey = faces.ndim == 3
+    x = (faces[:, None] if grey else faces.permute(0, 3, 1, 2)).float()  # (B, C, S, S)
     if options.coarse:
         x = _coarsen(x, options.coarse, generator)
     if options.noise:
         x = _add_noise(x, options.noise, generator)
-    if options.erase:
-        x = _erase(x, options.erase, generator)
     x = x.round().clamp(0, 255).to(torch.uint8)
     return x[:, 0] if grey else x.permute(0, 2, 3, 1)
 
@@ -61,19 +80,19 @@ def random_affine(count: int, options: AugmentOptions, generator: torch.Generato
 
 
 def mix_up(
-    x: Tensor, targets: Tensor, alpha: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
-    """Each face (B, ...) and its target (B, ..., K) blended with another one's.
+    tensors: Sequence[Tensor], alpha: float, generator: torch.Generator
+) -> tuple[Tensor, ...]:
+    """Each row of every tensor (B, ...), faces and their targets, blended with another one.
 
     Source: Zhang et al. 2018, "mixup: Beyond Empirical Risk Minimization", equation 2. The
     share is drawn once per batch and is at least one half, which only swaps names.
     """
     if not alpha:
-        return x, targets
+        return tuple(tensors)
     draws = torch._standard_gamma(torch.full((2,), alpha, dtype=torch.float64), generator=generator)
     share = float(draws.max() / draws.sum())
-    partner = torch.randperm(len(x), generator=generator)
-    return torch.lerp(x[partner], x, share), torch.lerp(targets[partner], targets, share)
+    partner = torch.randperm(len(tensors[0]), generator=generator)
+    return tuple(torch.lerp(x[partner], x, share) for x in tensors)
 
 
 def _spread(count: int, limit: float, generator: torch.Generator) -> Tensor:

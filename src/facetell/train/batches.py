@@ -22,7 +22,7 @@ from facetell.datasets.splits import TrainSide
 from facetell.errors import TrainingError
 from facetell.recipe import ClipOptions, Recipe
 from facetell.tensors import to_tensor
-from facetell.train.augment import augment
+from facetell.train.augment import augment, spoil
 from facetell.train.pseudoclips import Clips, make_clips
 from facetell.train.stretches import Stretches
 
@@ -44,12 +44,14 @@ class Batch(NamedTuple):
 
     Attributes:
         faces: (B, T, C, S, S).
+        clear: the same before detail was lost and noise came, for teachers.
         targets: (B, T, K) float32, probabilities of the labels.
         elapsed: (B, T) seconds between frames, or None for stills.
         generator: the step's source of randomness.
     """
 
     faces: Tensor
+    clear: Tensor
     targets: Tensor
     elapsed: Tensor | None
     generator: torch.Generator
@@ -98,10 +100,12 @@ class TrainingFaces:
     def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
         chosen = torch.from_numpy(rows)
         side = self._face_px(epoch)
-        faces = augment(self._faces[chosen], self.recipe.augment, generator, face_px=side)
+        options = self.recipe.augment
+        faces = augment(self._faces[chosen], options, generator, face_px=side)
+        spoiled = spoil(faces, options, generator)
         contract = replace(self.contract, face_px=side)
-        tensor = torch.from_numpy(to_tensor(faces.numpy(), contract))
-        return Batch(tensor, self._soft[chosen][:, None], None, generator)
+        seen, clear = (torch.from_numpy(to_tensor(x.numpy(), contract)) for x in (spoiled, faces))
+        return Batch(seen, clear, self._soft[chosen][:, None], None, generator)
 
     def _face_px(self, epoch: int) -> int:
         train = self.recipe.train
@@ -138,7 +142,8 @@ class TrainingClips(TrainingFaces):
         if self._stretches is not None:
             clips = clips.joined(self._stretches.draw(real, options.frames, generator))
         targets = F.one_hot(clips.targets, len(self.contract.labels)).float()
-        return Batch(clip_tensor(clips, self.contract), targets, clips.elapsed, generator)
+        tensor = clip_tensor(clips, self.contract)
+        return Batch(tensor, tensor, targets, clips.elapsed, generator)
 
 
 def soft_targets(dataset: Dataset, indices: NDArray[np.int64], votes: float) -> Tensor:

@@ -229,11 +229,11 @@ def train(
         losses = 0.0
         rate = 0.0
         batches = faces.epoch(epoch, rank=fabric.global_rank, processes=fabric.world_size)
-        for step, (x, targets, elapsed, generator) in enumerate(clock.outside(batches)):
-            x, targets = mix_up(x, targets, recipe.augment.mixup, generator)
-            x, targets, elapsed = fabric.to_device((x, targets, elapsed))
+        for step, (x, clear, targets, elapsed, generator) in enumerate(clock.outside(batches)):
+            mixed = mix_up((x, clear, targets), recipe.augment.mixup, generator)
+            x, clear, targets, elapsed = fabric.to_device((*mixed, elapsed))
             if taught is not None:
-                targets = torch.lerp(targets, taught(x), recipe.train.distil)
+                targets = torch.lerp(targets, taught(clear), recipe.train.distil)
             rate = learning_rate(recipe, epoch * steps + step, total)
             for group in optimiser.param_groups:
                 group["lr"] = rate

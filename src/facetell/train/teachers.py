@@ -21,7 +21,7 @@ __all__ = ["Teachers", "check_alike", "check_file"]
 
 
 class Teachers(nn.Module):
-    """Scores of several finished models, of the very faces that the pupil sees.
+    """Scores of several finished models, of the faces that the pupil sees.
 
     Each face gets the mean of all, or (`train.distil_by = "one"`) the scores of one of them, the
     first face of a batch those of the first, and so on. Targets enter the losses linearly and the
@@ -29,9 +29,12 @@ class Teachers(nn.Module):
 
     Source: Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"; that pupil and
     teachers see the same augmented face, Beyer et al. 2022, "Knowledge distillation: A good
-    teacher is patient and consistent", section 3. Scores are calibrated, so there is no
-    temperature to choose. Where the pupil begins with smaller faces (`small_share`), teachers see
-    them enlarged to their own size: compact reads 67 % of faces of 36 px so, 62.5 % as they are.
+    teacher is patient and consistent", section 3; that only the pupil's is noisy, Xie et al.
+    2020, "Self-training with Noisy Student improves ImageNet classification", section 2. Training
+    hands over `Batch.clear`, without the noise and the lost detail. Scores are calibrated, so
+    there is no temperature to choose. Where the pupil begins with smaller faces (`small_share`),
+    teachers see them enlarged to their own size: compact reads 67 % of faces of 36 px so, 62.5 %
+    as they are.
 
     Args:
         teachers: folders of finished runs, names of bundled models or .onnx files; for stills.
