@@ -58,10 +58,11 @@ def test_the_onnx_file_remembers_what_the_network_remembers(tmp_path):
     "options",
     [
         OPTIONS,
+        replace(OPTIONS, stn_px=24, grid=3),
         replace(OPTIONS, stn=False, sequence="mean", trunk="residual", depths=(1, 1)),
         replace(OPTIONS, stn_widths=(2, 2), stn_hidden=(4,), sequence="whole", trunk="four"),
     ],
-    ids=["hybrid", "without transformer and LSTM", "deep-emotion"],
+    ids=["hybrid", "straightened larger", "without transformer and LSTM", "deep-emotion"],
 )
 def test_the_onnx_file_says_what_the_network_says(tmp_path, options):
     ours = predictor(options)

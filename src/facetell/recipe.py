@@ -76,6 +76,11 @@ class ModelOptions:
         (64, 32), "units of its fully connected layers (one more yields the map)",
         lambda v: len(v) <= 3 and min(v) > 0,
     )  # fmt: skip
+    stn_px: int = _option(
+        0,
+        "side to which it resamples the straightened face, px (a multiple of 8); 0 = face_px",
+        lambda v: v % 8 == 0 <= v,
+    )
     stn_limit: float = _option(
         0.3,
         "largest offset of any entry of the affine map from the identity; 0 = unbounded",

@@ -58,7 +58,8 @@ class Hybrid(nn.Module):
         o = options
         self.stn = (
             SpatialTransformer(
-                o.face_px, o.channels, o.stn_widths, o.stn_hidden, o.stn_limit, o.batch_norm
+                o.face_px, o.stn_px or o.face_px, o.channels, o.stn_widths, o.stn_hidden,
+                o.stn_limit, o.batch_norm,
             )
             if o.stn else None
         )  # fmt: skip

@@ -8,6 +8,7 @@ layers, or as many as a recipe asks for.
 from __future__ import annotations
 
 from itertools import pairwise
+from math import isqrt
 
 import torch
 import torch.nn.functional as F
@@ -23,16 +24,16 @@ def straighten(faces: Tensor, theta: Tensor, base: Tensor) -> Tensor:
         faces: (B, C, S, S), any scale.
         theta: (B, 2, 3), output-to-input coordinates in [-1, 1], pixel centres at
             (2 i + 1) / S - 1. The identity is [[1, 0, 0], [0, 1, 0]].
-        base: (S * S, 3), homogeneous output coordinates, see `SpatialTransformer.base`.
+        base: (R * R, 3), homogeneous output coordinates, see `base_grid`.
 
     Returns:
-        (B, C, S, S). Points that map outside the face are zero.
+        (B, C, R, R). Points that map outside the face are zero.
 
     Source: Jaderberg et al. 2015, section 3, equation 1.
     """
-    side = faces.shape[-1]
-    grid = base @ theta.transpose(1, 2)  # (B, S * S, 2)
-    grid = grid.unflatten(1, (side, side))  # (B, S, S, 2)
+    side = isqrt(len(base))
+    grid = base @ theta.transpose(1, 2)  # (B, R * R, 2)
+    grid = grid.unflatten(1, (side, side))  # (B, R, R, 2)
     return F.grid_sample(faces, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -46,6 +47,8 @@ class SpatialTransformer(nn.Module):
 
     Args:
         face_px: side S.
+        out_px: side R of the straightened face. A larger one than S lets the layers behind see
+            finer feature maps for no more weights; the resampling costs the same.
         channels: C.
         widths: channels of the convolutions, one to three.
         hidden: units of the fully connected layers before the last one.
@@ -58,12 +61,12 @@ class SpatialTransformer(nn.Module):
     identity: Tensor
 
     def __init__(
-        self, face_px: int, channels: int, widths: tuple[int, ...], hidden: tuple[int, ...],
-        limit: float, batch_norm: bool,
+        self, face_px: int, out_px: int, channels: int, widths: tuple[int, ...],
+        hidden: tuple[int, ...], limit: float, batch_norm: bool,
     ) -> None:  # fmt: skip
         super().__init__()
         self.limit = limit
-        self.face_px = face_px
+        self.face_px, self.out_px = face_px, out_px
         sizes = (channels, *widths)
         convolutions: list[nn.Module] = []
         for before, after in pairwise(sizes):
@@ -77,7 +80,7 @@ class SpatialTransformer(nn.Module):
         self.offset = nn.Linear(hidden[-1], 6)
         self.register_buffer("identity", torch.tensor([1.0, 0, 0, 0, 1, 0]), persistent=False)
         # A constant grid instead of affine_grid: a fifth less time at batch 64 in onnxruntime.
-        self.register_buffer("base", base_grid(face_px), persistent=False)
+        self.register_buffer("base", base_grid(out_px), persistent=False)
 
     def reset_offset(self) -> None:
         """Back to the identity map, whatever initialisation was drawn."""
@@ -85,15 +88,15 @@ class SpatialTransformer(nn.Module):
         nn.init.zeros_(self.offset.bias)
 
     def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, S, S) -> straightened (B, C, S, S) and theta (B, 2, 3).
+        """(B, C, S, S) -> straightened (B, C, R, R) and theta (B, 2, 3).
 
         Faces of another side than S, as in the first epochs of a recipe with `small_share`, are
-        located at side S and straightened at their own.
+        located at side S and straightened to a side as much smaller or larger than R.
         """
         seen, base = faces, self.base
         if faces.shape[-1] != self.face_px:
             seen = F.interpolate(faces, self.face_px, mode="bilinear", align_corners=False)
-            base = base_grid(faces.shape[-1]).to(faces)
+            base = base_grid(faces.shape[-1] * self.out_px // self.face_px).to(faces)
         offset = self.offset(self.locate(self.convolutions(seen)))  # (B, 6)
         if self.limit:
             # Without the tenth the map runs into its limit in the first epoch and stays there.
@@ -108,8 +111,8 @@ def fully_connected(before: int, after: int, batch_norm: bool) -> list[nn.Module
     return [nn.Linear(before, after), *normalise, nn.ReLU(inplace=True)]
 
 
-def base_grid(face_px: int) -> Tensor:
-    """(S * S, 3): x, y, 1 of every output pixel centre, row by row."""
-    centres = (2 * torch.arange(face_px, dtype=torch.float32) + 1) / face_px - 1
+def base_grid(side: int) -> Tensor:
+    """(R * R, 3) for side R: x, y, 1 of every output pixel centre, row by row."""
+    centres = (2 * torch.arange(side, dtype=torch.float32) + 1) / side - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")
-    return torch.stack([x.flatten(), y.flatten(), torch.ones(face_px * face_px)], 1)
+    return torch.stack([x.flatten(), y.flatten(), torch.ones(side * side)], 1)
