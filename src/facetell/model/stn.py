@@ -48,7 +48,7 @@ class SpatialTransformer(nn.Module):
     Args:
         face_px: side S.
         out_px: side R of the straightened face. A larger one than S lets the layers behind see
-            finer feature maps for no more weights; the resampling costs the same.
+            finer feature maps, for more multiply-adds and no more weights.
         channels: C.
         widths: channels of the convolutions, one to three.
         hidden: units of the fully connected layers before the last one.

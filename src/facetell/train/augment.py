@@ -32,16 +32,14 @@ def augment(
     Returns:
         Same layout as `faces`, uint8, side `face_px`. Pixels beyond the border repeat it.
     """
-    grey = faces.ndim == 3
-    x = (faces[:, None] if grey else faces.permute(0, 3, 1, 2)).float()  # (B, C, S, S)
+    x = _planes(faces)
     theta = random_affine(len(x), options, generator)
     grid = F.affine_grid(theta, [len(x), 1, face_px, face_px], align_corners=False)
     x = F.grid_sample(x, grid, mode="bilinear", padding_mode="border", align_corners=False)
     x = _relight(x, options, generator)
     if options.erase:
         x = _erase(x, options.erase, generator)
-    x = x.round().clamp(0, 255).to(torch.uint8)
-    return x[:, 0] if grey else x.permute(0, 2, 3, 1)
+    return _pixels(x, like=faces)
 
 
 def spoil(faces: Tensor, options: AugmentOptions, generator: torch.Generator) -> Tensor:
@@ -56,14 +54,12 @@ def spoil(faces: Tensor, options: AugmentOptions, generator: torch.Generator) ->
     """
     if not (options.coarse or options.noise):
         return faces
-    grey = faces.ndim == 3
-    x = (faces[:, None] if grey else faces.permute(0, 3, 1, 2)).float()  # (B, C, S, S)
+    x = _planes(faces)
     if options.coarse:
         x = _coarsen(x, options.coarse, generator)
     if options.noise:
         x = _add_noise(x, options.noise, generator)
-    x = x.round().clamp(0, 255).to(torch.uint8)
-    return x[:, 0] if grey else x.permute(0, 2, 3, 1)
+    return _pixels(x, like=faces)
 
 
 def random_affine(count: int, options: AugmentOptions, generator: torch.Generator) -> Tensor:
@@ -93,6 +89,17 @@ def mix_up(
     share = float(draws.max() / draws.sum())
     partner = torch.randperm(len(tensors[0]), generator=generator)
     return tuple(torch.lerp(x[partner], x, share) for x in tensors)
+
+
+def _planes(faces: Tensor) -> Tensor:
+    """Faces, uint8, (B, S, S) or (B, S, S, 3) -> (B, C, S, S) float32, 0 to 255."""
+    return (faces[:, None] if faces.ndim == 3 else faces.permute(0, 3, 1, 2)).float()
+
+
+def _pixels(x: Tensor, *, like: Tensor) -> Tensor:
+    """What `_planes` made of faces, changed -> uint8 in the layout of those faces."""
+    x = x.round().clamp(0, 255).to(torch.uint8)
+    return x[:, 0] if like.ndim == 3 else x.permute(0, 2, 3, 1)
 
 
 def _spread(count: int, limit: float, generator: torch.Generator) -> Tensor:

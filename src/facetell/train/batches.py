@@ -104,7 +104,10 @@ class TrainingFaces:
         faces = augment(self._faces[chosen], options, generator, face_px=side)
         spoiled = spoil(faces, options, generator)
         contract = replace(self.contract, face_px=side)
-        seen, clear = (torch.from_numpy(to_tensor(x.numpy(), contract)) for x in (spoiled, faces))
+        clear = torch.from_numpy(to_tensor(faces.numpy(), contract))
+        seen = clear
+        if spoiled is not faces:
+            seen = torch.from_numpy(to_tensor(spoiled.numpy(), contract))
         return Batch(seen, clear, self._soft[chosen][:, None], None, generator)
 
     def _face_px(self, epoch: int) -> int:
