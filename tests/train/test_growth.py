@@ -99,6 +99,22 @@ def test_a_trunk_of_the_same_size_is_taken_over_whole(small):
     torch.testing.assert_close(maps(network, x), expected, rtol=1e-4, atol=1e-4)
 
 
+def test_normalisations_are_measured_on_what_the_spatial_transformer_hands_on(small):
+    """In training a normalisation goes by the batch: it must be the kind that was measured."""
+    finer = recipe(stn=True, stn_px=32)
+    contract = promised(finer)
+    x = faces(contract)
+    network = fresh(finer)
+
+    grow(network, read_trunk(small / "run", finer, contract), x)
+
+    with torch.inference_mode():
+        straightened, _ = network.stn(x.flatten(0, 1))
+        found = network.cnn.train()(straightened)
+        expected = load_run(small / "run").model.cnn(straightened)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
 def test_all_of_a_grown_trunk_learns(small):
     """The second step reaches what the first step's zeros had cut off."""
     contract = promised(LARGER)

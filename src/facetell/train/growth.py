@@ -131,9 +131,9 @@ def grow(network: Hybrid, trunk: dict[str, Folded], faces: Tensor) -> None:
             weight, bias = trunk[twin]
             gain = _take(convolution, weight)
         hooks.append(norm.register_forward_pre_hook(_Measured(gain, bias)))
-    training = cnn.training
-    cnn.eval()(faces.flatten(0, 1))  # in order: each measures behind those that are right already
-    cnn.train(training)
+    training = network.training
+    network.eval()(faces)  # in order: each measures behind those that are right already
+    network.train(training)
     for hook in hooks:
         hook.remove()
 
