@@ -195,6 +195,8 @@ def test_seeds_go_on_where_they_stopped_and_tell_their_spread(tmp_path):
     second = CliRunner().invoke(_group, [*command, "3", "--join"], catch_exceptions=False)
     assert "standard deviation" in second.output
     assert all(p.stat().st_mtime_ns == before for p, before in times.items())
+    wider = CliRunner().invoke(_group, [*command, "3", "--set", "model.features=9"])
+    assert "differ in recipe" in str(wider.exception)
     seeds = [load_run(tmp_path / "runs" / f"seed-{n}").recipe.train.seed for n in range(3)]
     assert seeds == [0, 1, 2]
     assert load(str(tmp_path / "runs" / "ensemble.onnx")).contract.name == "tiny-ensemble"

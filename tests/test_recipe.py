@@ -114,8 +114,10 @@ def test_an_unknown_name_lists_the_known_ones():
             ["model.memory=4", "clips.frames=4", "model.channels=3"],
             r"made of grey faces: expected model\.channels = 1, got 3",
         ),
+        (["model.memory=4", "clips.frames=4", "data.votes=0.5"], r"data\.votes=0"),
+        (["model.memory=4", "clips.frames=4", "train.small_share=0.5"], r"train\.small_share=0"),
     ],
 )
-def test_an_lstm_over_frames_needs_clips_of_grey_faces(overrides, message):
+def test_what_does_not_go_with_an_lstm_over_frames_is_refused(overrides, message):
     with pytest.raises(RecipeError, match=message):
         load_recipe("quick", overrides=overrides)

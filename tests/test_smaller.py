@@ -14,6 +14,7 @@ from click.testing import CliRunner  # noqa: E402
 from facetell import smaller  # noqa: E402
 from facetell.cli.export import export as command  # noqa: E402
 from facetell.contract import Contract  # noqa: E402
+from facetell.datasets.fingerprint import fingerprint  # noqa: E402
 from facetell.datasets.splits import split  # noqa: E402
 from facetell.errors import ExportError, InputError  # noqa: E402
 from facetell.export import graph_of  # noqa: E402
@@ -236,6 +237,20 @@ def test_sides_that_a_file_does_not_hold_are_asked_from_the_run(protocol):
     contract = Contract(name="x", protocol=protocol)
     with pytest.raises(ExportError, match="Export from the run's folder"):
         split_of(contract, small_dataset())
+
+
+def test_sides_that_a_seed_drew_are_asked_from_the_run():
+    alone = small_dataset()
+    alone = replace(alone, samples=tuple(replace(s, side="train") for s in alone.samples))
+    with pytest.raises(ExportError, match="validation faces of their own"):
+        split_of(Contract(name="x", protocol="official"), alone)
+
+
+def test_other_data_than_those_the_model_learned_from_are_refused():
+    contract = Contract(name="x", protocol="official", data=fingerprint(small_dataset()))
+    assert len(split_of(contract, small_dataset()).validation)
+    with pytest.raises(ExportError, match="expected the data that x was trained on"):
+        split_of(contract, small_dataset(500))
 
 
 def test_without_training_faces_there_are_no_ranges(residual, parts):

@@ -334,6 +334,13 @@ def _check_clips(recipe: Recipe, where: str) -> None:
             f"clips in {where} are made of grey faces: expected model.channels = 1, got "
             f"{recipe.model.channels}. Set model.channels=1."
         )
+    for name, value in (("data.votes", recipe.data.votes),
+                        ("train.small_share", recipe.train.small_share)):  # fmt: skip
+        if recipe.clips.frames and value:
+            raise RecipeError(
+                f"{name} in {where} is for training on stills: expected 0 beside clips.frames, "
+                f"got {value}. Set {name}=0."
+            )
 
 
 def describe_settings(recipe: Recipe) -> str:

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import METADATA_KEY, Contract
+from facetell.datasets.fingerprint import class_counts
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split, split
 from facetell.errors import ExportError, InputError, require
@@ -85,7 +86,8 @@ def split_of(contract: Contract, dataset: Dataset) -> Split:
     """The sides that a model file was trained and chosen on, as far as its contract tells.
 
     Raises:
-        ExportError: they were drawn by a seed that only the run knows, or not honestly.
+        ExportError: they were drawn by a seed that only the run knows, or not honestly, or these
+            are other data.
     """
     protocol = contract.protocol or "official"
     if protocol not in ("official", "clean"):
@@ -95,7 +97,21 @@ def split_of(contract: Contract, dataset: Dataset) -> Split:
             "`facetell export RUN --precision int8`.",
             actual=protocol,
         )
-    return split(dataset, "official")
+    parts = split(dataset, "official")
+    if parts.held_out:
+        raise ExportError(
+            f"expected data with validation faces of their own, got {dataset.name}: a seed drew "
+            "them, and the model may have been trained on those that another seed draws. Export "
+            "from the run's folder, or sort some into val/ and train on these sides."
+        )
+    found = class_counts(dataset)
+    for side, counts in contract.learned_from().items():
+        if counts is not None and counts != found.get(side):
+            raise ExportError(
+                f"expected the data that {contract.name} was trained on, with the {side} faces "
+                f"{counts}, got {dataset.name} with {found.get(side)}. Name those data."
+            )
+    return parts
 
 
 def shrink(

@@ -71,3 +71,19 @@ def test_different_faces_are_refused(judged):
     for wrong in (other, relabelled):
         with pytest.raises(InputError, match="expected two models judged on the same faces"):
             compare(a, wrong)
+
+
+def test_where_faces_come_in_groups_the_test_and_the_interval_agree(judged):
+    """Equally good models: by faces the test would find a better one far too often."""
+    a = judged[0]
+    people = np.arange(len(a.dataset)) // 20
+    rng = np.random.default_rng(0)
+    beyond = 0
+    for _ in range(100):
+        luck = rng.random((2, people.max() + 1)) < 0.5  # a person is read rightly or not at all
+        right = [np.where(row[people[a.indices]], a.labels, (a.labels + 1) % 7) for row in luck]
+        one, other = (replace(a, predicted=answers) for answers in right)
+        found = compare(one, other, groups=people)
+        beyond += "beyond chance" in found.sentence()
+        assert f"over {found.clusters} groups" in found.sentence()
+    assert beyond <= 10, "5 of 100 by chance"

@@ -1,4 +1,5 @@
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -253,6 +254,25 @@ def test_swapping_the_models_swaps_the_counts_and_keeps_the_p_value():
     forth, back = metrics.mcnemar(a, b), metrics.mcnemar(b, a)
 
     assert (forth.only_a, forth.only_b, forth.p_value) == (back.only_b, back.only_a, back.p_value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 5)), max_size=40))
+def test_mcnemar_over_groups_flips_the_signs_of_whole_groups(faces):
+    a, b, groups = (np.array([face[i] for face in faces], int) for i in range(3))
+    sums = [int((a - b)[groups == g].sum()) for g in range(6)]
+    flips = [sum(s * f for s, f in zip(sums, signs, strict=True))
+             for signs in product([-1, 1], repeat=6)]  # fmt: skip
+    expected = np.mean(np.abs(flips) >= abs(sum(sums)))
+
+    assert metrics.mcnemar(a, b, groups=groups).p_value == pytest.approx(expected)
+
+
+def test_mcnemar_over_groups_of_one_face_is_the_plain_test():
+    rng = np.random.default_rng(0)
+    a, b = rng.random(1000) < 0.7, rng.random(1000) < 0.6
+
+    assert metrics.mcnemar(a, b, groups=rng.permutation(1000)) == metrics.mcnemar(a, b)
 
 
 def test_mcnemar_refuses_different_faces():

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("lightning_fabric")
 
 from click.testing import CliRunner  # noqa: E402
+from tensorboardX.proto.event_pb2 import Event  # noqa: E402
 
 from facetell.cli import _group  # noqa: E402
 from facetell.datasets.groups import write_groups  # noqa: E402
@@ -232,6 +234,10 @@ def test_refit_makes_a_new_run_and_keeps_the_old(tmp_path, recipe):
     assert "validation accuracy" in done.output
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == before
     assert load_run(tmp_path / "admm").recipe.svm.fit == "admm"
+    other = make_toon(characters=7, per_emotion=4, face_px=16)
+    with pytest.raises(TrainingError, match=r"expected the data that the run in .* was trained on"):
+        refit_run(tmp_path / "run", tmp_path / "other", {"fit": "admm"}, dataset=other)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_folder_in_use_is_not_overwritten(tmp_path, recipe):
@@ -250,7 +256,7 @@ def test_resuming_with_other_data_is_refused(tmp_path, recipe):
         accelerator="cpu",
     )
 
-    with pytest.raises(TrainingError, match="another recipe or other data"):
+    with pytest.raises(TrainingError, match="arguments that differ in recipe"):
         train(
             load_recipe(recipe, overrides=["train.epochs=2"]), toon(), tmp_path / "run",
             resume=True, accelerator="cpu",
@@ -271,6 +277,61 @@ def test_a_run_keeps_the_groups_that_it_was_given(tmp_path, recipe):
     names = ("alone", "paired", "admm")
     faces = {name: load_run(tmp_path / name).contract.results["faces"] for name in names}
     assert faces == {"alone": 28, "paired": 56, "admm": 56}
+
+
+def test_a_run_of_other_groups_neither_teaches_nor_lends_features(tmp_path, recipe):
+    """It may have trained on faces that the pupil is chosen on."""
+    drawn = load_recipe(recipe, overrides=["train.epochs=1", "data.protocol=random-80-10-10"])
+    pairs = np.arange(168) // 2
+    train(drawn, toon(), tmp_path / "teacher", groups=pairs, accelerator="cpu")
+    pupil = replace(drawn, train=replace(drawn.train, distil=0.5))
+    options = {"teachers": [tmp_path / "teacher"], "accelerator": "cpu"}
+
+    for groups in (None, np.arange(168) // 4):
+        with pytest.raises(TrainingError, match="kept the same faces together"):
+            train(pupil, toon(), tmp_path / "pupil", groups=groups, **options)
+    train(pupil, toon(), tmp_path / "pupil", groups=500 - pairs, **options)
+
+
+def test_a_resumed_run_keeps_its_teachers(tmp_path, recipe):
+    short = load_recipe(recipe, overrides=["train.epochs=1"])
+    for name in ("a", "b"):
+        train(short, toon(), tmp_path / name, accelerator="cpu")
+    pupil = replace(short, train=replace(short.train, distil=0.5))
+    options = {"folder": tmp_path / "pupil", "accelerator": "cpu"}
+    train(pupil, toon(), teachers=[tmp_path / "a"], **options)
+
+    with pytest.raises(TrainingError, match="arguments that differ in teachers"):
+        train(pupil, toon(), teachers=[tmp_path / "b"], resume=True, **options)
+
+
+def test_tensorboard_shows_every_epoch_of_a_resumed_run(tmp_path, recipe):
+    def stop(row):
+        if row["epoch"] == 2:
+            raise KeyboardInterrupt
+
+    three = load_recipe(recipe, overrides=["train.epochs=3"])
+    options = {"folder": tmp_path / "run", "accelerator": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        train(three, toon(), progress=Progress(epoch=stop), **options)
+    train(three, toon(), resume=True, **options)
+
+    assert shown_epochs(tmp_path / "run" / "logs") == [1, 2, 3]
+
+
+def shown_epochs(logs):
+    """The epochs whose loss TensorBoard shows: a restart hides the steps from its own on."""
+    epochs = []
+    for path in sorted(logs.glob("events*"), key=lambda path: path.stat().st_mtime_ns):
+        content, at = path.read_bytes(), 0
+        while at < len(content):  # records: length, its checksum, event, its checksum
+            length = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + length])
+            at += 12 + length + 4
+            if event.HasField("session_log"):
+                epochs = [epoch for epoch in epochs if epoch < event.step]
+            epochs += [event.step for value in event.summary.value if value.tag == "loss"]
+    return epochs
 
 
 def test_a_recipe_that_explodes_says_so(tmp_path, recipe):

@@ -18,6 +18,7 @@ from facetell.faces import detect  # noqa: E402
 from facetell.labels import EMOTIONS  # noqa: E402
 from facetell.recipe import load_recipe, recipe_from_dict  # noqa: E402
 from facetell.train.batches import training_faces  # noqa: E402
+from facetell.train.finish import refit_run  # noqa: E402
 from facetell.train.loop import Progress, resumed_recipe, train  # noqa: E402
 from facetell.train.stretches import ClipSides, Stretches, with_clips  # noqa: E402
 
@@ -122,6 +123,10 @@ def test_clips_fill_their_share_of_each_batch(ravdess):
     batch = next(training_faces(parts.train, chosen, CONTRACT, Spy(ravdess, CONTRACT)).epoch(0))
     assert batch.targets.shape == (16, 4, 7)
     assert torch.equal(batch.targets[12:].argmax(-1), drawn[0].targets)
+    alone = replace(chosen, clips=replace(chosen.clips, real=1.0))
+    batch = next(training_faces(parts.train, alone, CONTRACT, Spy(ravdess, CONTRACT)).epoch(0))
+    assert torch.equal(batch.targets.argmax(-1), drawn[1].targets)
+    assert len(drawn[1].targets) == 16
 
 
 def test_other_labels_and_clips_without_a_face_are_refused(ravdess, monkeypatch):
@@ -150,11 +155,14 @@ def test_a_run_on_clips_says_so_and_resumes_with_them(tmp_path, ravdess):
               progress=Progress(epoch=stop))  # fmt: skip
     again, _, filmed = resumed_recipe(killed)
     assert (again, filmed) == (chosen, ravdess.source)
-    with pytest.raises(TrainingError, match="another recipe or other data"):
+    with pytest.raises(TrainingError, match="arguments that differ in data"):
         train(again, toon(), killed, resume=True, accelerator="cpu")
     resumed = train(again, toon(), killed, resume=True, clips=open_clips(filmed), accelerator="cpu")
     ours, theirs = resumed.model.state_dict(), done.model.state_dict()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    refitted = refit_run(whole, tmp_path / "refitted", {"fit": "end-to-end"}, dataset=toon())
+    assert refitted.contract.data == done.contract.data
+    assert refitted.contract.licence == done.contract.licence
 
 
 def test_a_recipe_without_an_lstm_over_frames_takes_no_clips(tmp_path, ravdess):

@@ -12,7 +12,7 @@ from facetell.datasets.fer2013 import OFFICIAL_COUNTS
 from facetell.datasets.sample import Dataset
 from facetell.labels import EMOTIONS
 
-__all__ = ["fingerprint", "flatness"]
+__all__ = ["class_counts", "fingerprint", "flatness"]
 
 _SAMPLED = 512
 #: Median flatness of FER2013 as published is far above it, of an equalised copy far below.
@@ -40,7 +40,7 @@ def fingerprint(dataset: Dataset) -> dict[str, Any]:
         digest.update(str(image.shape).encode())
         digest.update(image.tobytes())
     mean, std = _moments(images)
-    classes = _classes(dataset)
+    classes = class_counts(dataset)
     known = _has_official_counts(classes) if dataset.name == "fer2013" else None
     size = next(iter(sizes)) if len(sizes) == 1 else None
     return {
@@ -89,8 +89,8 @@ def _moments(images: list[NDArray[np.uint8]]) -> tuple[float, float]:
     return mean, float(np.sqrt(max(0.0, squares / max(count, 1) - mean**2)))
 
 
-def _classes(dataset: Dataset) -> dict[str, dict[str, int]]:
-    """Counts by side ("none" where there is no side) and class name."""
+def class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
+    """Faces by side ("none" where there is no side) and class name."""
     counts: dict[str, dict[str, int]] = {}
     for side in ("train", "validation", "test", None):
         labels = [sample.label for sample in dataset.samples if sample.side == side]

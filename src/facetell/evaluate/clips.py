@@ -44,7 +44,7 @@ class AgainstMean(NamedTuple):
         difference: of the accuracies, with the 95 % interval of the paired difference.
         only_this: clips that only this way reads right; None where it has no one answer.
         only_mean: clips that only the mean reads right, likewise.
-        p_value: exact McNemar test, two-sided, likewise; it takes clips as independent.
+        p_value: exact McNemar test, two-sided, likewise; the clips of a person count as one.
     """
 
     difference: Measure
@@ -312,7 +312,7 @@ def _against_mean(rows: Sequence[_Row], way: str, seed: int) -> AgainstMean | No
     difference = metrics.bootstrap_mean(this - mean, groups=people, seed=seed)
     if any(row.answers[way].max() < 1 for row in rows):
         return AgainstMean(difference, None, None, None)
-    test = metrics.mcnemar(this == 1, mean == 1)
+    test = metrics.mcnemar(this == 1, mean == 1, groups=people)
     return AgainstMean(difference, test.only_a, test.only_b, test.p_value)
 
 

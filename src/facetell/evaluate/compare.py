@@ -32,8 +32,9 @@ class Comparison:
         difference: accuracy_a - accuracy_b with a 95 % interval of the paired difference.
         only_a: faces that only the first model got right.
         only_b: faces that only the second model got right.
-        p_value: exact McNemar test, two-sided.
+        p_value: exact McNemar test, two-sided; groups count as one, as for the interval.
         agreement: share of the faces on which both give the same answer, right or wrong, 0-1.
+        clusters: independent groups of faces; None where each face is one.
         seed: of the bootstrap.
     """
 
@@ -47,6 +48,7 @@ class Comparison:
     only_b: int
     p_value: float
     agreement: float
+    clusters: int | None = None
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -68,11 +70,12 @@ class Comparison:
             if self.p_value < ALPHA
             else "chance alone explains a difference like this"
         )
+        over = "" if self.clusters is None else f" over {self.clusters:,} groups"
         return (
             f"{self.model_a} minus {self.model_b}: {points:+.2f} points of accuracy "
             f"(95 % interval {low:+.2f} to {high:+.2f}); only the first is right on "
             f"{self.only_a} faces, only the second on {self.only_b}; "
-            f"exact McNemar {p}: {verdict}."
+            f"exact McNemar{over} {p}: {verdict}."
         )
 
 
@@ -80,8 +83,7 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
     """McNemar's test of two models that were judged on the same faces.
 
     Args:
-        groups: as for `evaluate`, for the interval; the test itself takes the faces as
-            independent.
+        groups: as for `evaluate`, for the interval and the test.
 
     Raises:
         InputError: the faces, their order or their labels differ.
@@ -93,7 +95,8 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
             f"{a.side} side of {a.dataset.name} and {len(b)} of the {b.side} side of "
             f"{b.dataset.name}. Judge both on one dataset, protocol and side."
         )
-    test = metrics.mcnemar(a.correct, b.correct)
+    own = clusters(a, groups)
+    test = metrics.mcnemar(a.correct, b.correct, groups=own)
     apart = a.correct.astype(np.float64) - b.correct
     return Comparison(
         model_a=a.contract.name,
@@ -101,10 +104,11 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
         n=len(a),
         accuracy_a=float(a.correct.mean()),
         accuracy_b=float(b.correct.mean()),
-        difference=metrics.bootstrap_mean(apart, groups=clusters(a, groups), seed=seed),
+        difference=metrics.bootstrap_mean(apart, groups=own, seed=seed),
         only_a=test.only_a,
         only_b=test.only_b,
         p_value=test.p_value,
         agreement=float((a.predicted == b.predicted).mean()),
+        clusters=None if own is None else len(np.unique(own)),
         seed=seed,
     )

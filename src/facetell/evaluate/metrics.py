@@ -304,21 +304,29 @@ def bootstrap_mean(
     return Measure(float(values.mean()), *percentile_interval(sums[:, 0] / sums[:, 1]))
 
 
-def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
+def mcnemar(
+    correct_a: ArrayLike, correct_b: ArrayLike, *, groups: ArrayLike | None = None
+) -> McNemar:
     """Exact two-sided McNemar test: do two models differ on the same faces?
 
     Only faces that exactly one model got right count; if the models are equally good, each such
     face is a fair coin. The p value is twice the smaller binomial tail, computed in integers.
+    Faces of one group are no independent coins: the models' answers to all of them change places
+    together, and the p value is the exact one of that sign-flip test on the groups' sums.
 
     Args:
         correct_a: (N,) bool, whether the first model was right.
         correct_b: (N,) bool, of the second model, the same faces in the same order.
+        groups: (N,) any values, equal for faces that belong together; by default none do.
 
     Source: McNemar 1947, "Note on the sampling error of the difference between correlated
-    proportions"; here with the exact binomial in place of the chi-squared approximation.
+    proportions"; here with the exact binomial in place of the chi-squared approximation. Flipped
+    signs: Fisher 1935, "The Design of Experiments", section 21.
 
     >>> mcnemar([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0])
     McNemar(only_a=5, only_b=0, p_value=0.0625)
+    >>> mcnemar([1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0], groups=[1, 1, 1, 2, 2, 3])
+    McNemar(only_a=5, only_b=0, p_value=0.5)
     """
     a, b = np.asarray(correct_a, bool), np.asarray(correct_b, bool)
     if a.shape != b.shape:
@@ -327,8 +335,34 @@ def mcnemar(correct_a: ArrayLike, correct_b: ArrayLike) -> McNemar:
             "Judge them on one dataset, protocol and side."
         )
     only_a, only_b = int((a & ~b).sum()), int((b & ~a).sum())
-    n, term, tail = only_a + only_b, 1, 0
-    for i in range(min(only_a, only_b) + 1):
+    if groups is None:
+        return McNemar(only_a, only_b, _binomial(only_a, only_b))
+    which = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    sums = np.bincount(which, a.astype(np.float64) - b).astype(np.int64)
+    return McNemar(only_a, only_b, _sign_flip(sums))
+
+
+def _binomial(heads: int, tails: int) -> float:
+    """Two-sided p value of a fair coin's heads and tails."""
+    n, term, tail = heads + tails, 1, 0
+    for i in range(min(heads, tails) + 1):
         tail += term  # term is the binomial coefficient C(n, i)
         term = term * (n - i) // (i + 1)
-    return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**n))
+    p_value: float = 2 * tail / 2**n
+    return min(1.0, p_value)
+
+
+def _sign_flip(sums: Ints) -> float:
+    """How often whole numbers (G,) with signs drawn by chance sum to as much as these, or more."""
+    sizes, total = np.abs(sums[sums != 0]), abs(int(sums.sum()))
+    if sizes.max(initial=0) <= 1:
+        return _binomial(int((sums > 0).sum()), int((sums < 0).sum()))
+    chances = np.ones(1)  # of the sums -m, -m + 1, ..., m of what was flipped so far
+    for size in np.sort(sizes):
+        flipped = np.zeros(len(chances) + 2 * size)
+        flipped[: len(chances)] += chances / 2
+        flipped[2 * size :] += chances / 2
+        chances = flipped
+    reached = np.arange(len(chances)) - len(chances) // 2
+    p_value: float = chances[np.abs(reached) >= total].sum().item()
+    return min(1.0, p_value)

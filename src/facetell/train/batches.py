@@ -141,9 +141,12 @@ class TrainingClips(TrainingFaces):
     def _batch(self, rows: NDArray[np.int64], epoch: int, generator: torch.Generator) -> Batch:
         options = self.recipe.clips
         real = 0 if self._stretches is None else round(options.real * len(rows))
-        clips = _clips(self._faces, self._targets, rows[real:], options, generator)
-        if self._stretches is not None:
-            clips = clips.joined(self._stretches.draw(real, options.frames, generator))
+        parts = []
+        if real < len(rows):
+            parts.append(_clips(self._faces, self._targets, rows[real:], options, generator))
+        if self._stretches is not None and real:
+            parts.append(self._stretches.draw(real, options.frames, generator))
+        clips = parts[0] if len(parts) == 1 else parts[0].joined(parts[1])
         targets = F.one_hot(clips.targets, len(self.contract.labels)).float()
         tensor = clip_tensor(clips, self.contract)
         return Batch(tensor, tensor, targets, clips.elapsed, generator)

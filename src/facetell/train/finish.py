@@ -226,9 +226,14 @@ def refit_run(
         label_order: names of its label numbers, where it has only numbers.
         dataset: the data themselves, where they are open already.
         say: progress in words.
+
+    Raises:
+        TrainingError: the folder holds a run, or these are not the data the run was trained on.
     """  # fmt: skip
     if (folder / "run.json").exists():
-        raise TrainingError(f"expected a new folder, got {folder}, which holds a run.")
+        raise TrainingError(
+            f"expected a new folder, got {folder}, which holds a run. Name another."
+        )
     before = load_run(run)
     assert before.recipe is not None
     values = before.recipe.to_dict()
@@ -238,12 +243,21 @@ def refit_run(
     whole, together, parts = reopen(
         run, recipe, source=source, label_order=label_order, dataset=dataset
     )
+    dataset = parts.dataset
+    contract = make_contract(recipe, dataset, parts)
+    learned = before.contract
+    if contract.data != {name: value for name, value in learned.data.items() if name != "clips"}:
+        raise TrainingError(
+            f"expected the data that the run in {run} was trained on, got {dataset.name} with "
+            f"{len(dataset):,} other faces, or other labels. Name those data with --data."
+        )
+    contract = replace(
+        contract, training=learned.training, data=learned.data, licence=learned.licence
+    )
     folder.mkdir(parents=True, exist_ok=True)
     if together is not None:
         write_groups(whole, together, folder / GROUPS, overwrite=True)
-    dataset = parts.dataset
-    contract = replace(make_contract(recipe, dataset, parts), training=before.contract.training)
-    about |= {"recipe": recipe.to_dict(), "data": contract.data, "refitted_from": run.name}
+    about |= {"recipe": recipe.to_dict(), "refitted_from": run.name}
     write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
 

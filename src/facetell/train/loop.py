@@ -102,7 +102,7 @@ def train(
         recipe: what to train and how; its seed decides everything random.
         dataset: faces with labels; split by `recipe.data.protocol`.
         folder: the run folder; new, or with `resume` an interrupted run of this recipe.
-        resume: continue after the last finished epoch.
+        resume: continue after the last finished epoch; a finished run is read.
         start: for a recipe with an LSTM over frames, a finished run whose network is taken and
             left as it is, while that LSTM is trained on top of it. For others a finished run,
             bundled model or .onnx file whose features the network begins with, see
@@ -119,9 +119,10 @@ def train(
         The finished model, ready to judge.
 
     Raises:
-        TrainingError: the folder is in use, the resumed run differs, or the loss is not finite
-            from the first epoch on; or the recipe's LSTM over frames has nothing to start from,
-            or the network cannot begin with what it is to start from.
+        TrainingError: the folder is in use, the resumed run differs, or the loss is not finite;
+            or the recipe's LSTM over frames has nothing to start from, or the network cannot
+            begin with what it is to start from; or what teaches it or lends it features may have
+            seen faces that it is chosen on.
         ContractError: the clips have other labels than the dataset.
     """
     progress = progress or Progress()
@@ -161,6 +162,9 @@ def train(
             f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
         )
     contract = make_contract(recipe, dataset, parts)
+    if parts.held_out or recipe.data.protocol != "official":
+        for run in (*teachers, *([start] if start is not None else ())):
+            _check_together(Path(run), whole, together)
     resumes = resume and (folder / "last.safetensors").exists()
     trunk = None
     if start is not None and not recipe.model.memory:
@@ -179,6 +183,9 @@ def train(
             resume=resume, start=start, clips=clips.source if clips else None,
             teachers=teachers,
         )  # fmt: skip
+    if resume and (folder / "model.safetensors").exists():
+        progress.say(f"{folder} is finished")
+        return load_run(folder)
     side = parts.train
     if recipe.data.oversample:
         side = oversample(side, seed=recipe.train.seed)
@@ -219,8 +226,9 @@ def train(
         progress.say(f"resumed after epoch {len(history)} of {recipe.train.epochs}")
     steps = faces.steps()
     total = steps * recipe.train.epochs
-    writer = SummaryWriter(str(folder / "logs"), purge_step=len(history)) if (
-        fabric.is_global_zero) else None  # fmt: skip
+    writer = SummaryWriter(str(folder / "logs"), purge_step=1) if fabric.is_global_zero else None
+    for row in history:  # what a killed run had not written yet, too
+        _show(writer, row)
 
     for epoch in range(len(history), recipe.train.epochs):
         torch.manual_seed(_epoch_seed(recipe.train.seed, epoch, fabric.global_rank))  # dropout
@@ -271,10 +279,7 @@ def train(
             )
         if fabric.is_global_zero:
             _save_epoch(folder, network, averaged, optimiser, history)
-            assert writer is not None
-            for name in COLUMNS[1:]:
-                writer.add_scalar(name, row[name], epoch + 1)
-            writer.flush()
+        _show(writer, row)
         progress.epoch(row)
         fabric.barrier()
 
@@ -384,10 +389,17 @@ def _open_folder(
         )
     if resume and record.exists():
         before = json.loads(record.read_text())
-        if recipe_from_dict(before["recipe"]) != recipe or before["data"] != contract.data:
+        same = {
+            "recipe": recipe_from_dict(before["recipe"]) == recipe,
+            "data": before["data"] == contract.data,
+            "start": before.get("started_from") == (str(start) if start else None),
+            "teachers": before.get("teachers", []) == [str(teacher) for teacher in teachers],
+        }
+        if not all(same.values()):
+            others = " and ".join(name for name, is_same in same.items() if not is_same)
             raise TrainingError(
-                f"the run in {folder} was started with another recipe or other data. "
-                "Give the same --data, or start a new run."
+                f"expected what the run in {folder} was started with, got arguments that differ "
+                f"in {others}. Give the same, or choose another folder."
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -407,6 +419,29 @@ def _open_folder(
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
     write_atomically(record, json.dumps(about, indent=2) + "\n")
+
+
+def _check_together(run: Path, dataset: Dataset, groups: NDArray[np.int64] | None) -> None:
+    """Whether a finished run, where it is one, had the same faces share a side."""
+    if not (run / "run.json").exists():
+        return
+    theirs = run_groups(run, dataset)
+    both = [g for g in (groups, theirs) if g is not None]
+    parts = {
+        len(np.unique(np.stack(some), axis=1).T) for some in (both, both[:1], both[1:]) if some
+    }
+    if len(both) == 1 or len(parts) > 1:
+        raise TrainingError(
+            f"expected a run at {run} that kept the same faces together, got other groups: it may "
+            "have seen faces that the others are chosen on. Give the same --together to all."
+        )
+
+
+def _show(writer: SummaryWriter | None, row: dict[str, float]) -> None:
+    """An epoch for TensorBoard."""
+    if writer is not None:
+        for name in COLUMNS[1:]:
+            writer.add_scalar(name, row[name], int(row["epoch"]))
 
 
 def _versions() -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 from facetell.datasets.sample import Dataset
 from facetell.recipe import Recipe
 from facetell.train.loop import train
-from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.predictor import TorchPredictor
 
 __all__ = ["train_seeds"]
 
@@ -29,6 +29,9 @@ def train_seeds(
         seeds: how many.
         options: others of `train`.
 
+    Raises:
+        TrainingError: as `train`; a run in the folder was started with other arguments.
+
     Yields:
         Each run's folder and its model, as soon as it is finished.
 
@@ -38,8 +41,5 @@ def train_seeds(
     """
     for seed in range(recipe.train.seed, recipe.train.seed + seeds):
         run = folder / f"seed-{seed}"
-        if (run / "model.safetensors").exists():
-            yield run, load_run(run)
-            continue
         chosen = replace(recipe, train=replace(recipe.train, seed=seed))
         yield run, train(chosen, dataset, run, resume=(run / "run.json").exists(), **options)
