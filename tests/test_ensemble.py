@@ -19,7 +19,7 @@ from facetell.errors import ExportError, InputError  # noqa: E402
 from facetell.evaluate.judged import judge  # noqa: E402
 from facetell.export import export  # noqa: E402
 from facetell.graph import open_graph  # noqa: E402
-from facetell.predictor import bent, softmax  # noqa: E402
+from facetell.predictor import softmax  # noqa: E402
 from facetell.recipe import recipe_from_dict  # noqa: E402
 from facetell.runtime.session import load  # noqa: E402
 from facetell.smaller import shrink  # noqa: E402
@@ -122,32 +122,29 @@ def test_an_ensemble_is_calibrated_judged_and_joined_again(tmp_path, runs):
     assert again.predict(faces).margins == pytest.approx(np.mean(expected, axis=0), abs=1e-4)
 
 
-def test_margins_of_a_calibrated_svm_join_as_the_log_odds_that_they_stand_for(tmp_path, runs):
+def test_scores_of_calibrated_models_join_as_their_geometric_mean(tmp_path, runs):
     faces = toon().faces(range(9), face_px=16)
-    contracts, files = [], []
-    for place, bend in enumerate([4.0, 0.0]):
+    files = []
+    unlike = (0.5, 0.8, 1.0, 1.2, 1.5, 2.0, 0.7)
+    for place, (bend, factors) in enumerate([(4.0, unlike), (0.0, ()), (0.0, unlike)]):
         model = load_run(runs[place])
         path = tmp_path / f"{place}.onnx"
         export(model, path, faces)
         training = (*model.contract.training, f"remark {place}")
-        changes = {"score_bend": bend, "score_scale": 3.0, "training": training}
-        contracts.append(replace(load(str(path)).contract, **changes))
-        path.write_bytes(replace_contract(path.read_bytes(), contracts[-1]))
+        changes = {"score_bend": bend, "score_scale": 3.0, "training": training,
+                   "score_factors": factors}  # fmt: skip
+        contract = replace(load(str(path)).contract, **changes)
+        path.write_bytes(replace_contract(path.read_bytes(), contract))
         files.append(path)
 
     joined = saved(join(files, toon()), tmp_path / "both.onnx")
 
-    expected = np.mean(
-        [
-            3.0 * bent(load(str(path)).predict(faces).margins, contract.score_bend)
-            for path, contract in zip(files, contracts, strict=True)
-        ],
-        axis=0,
-    )
-    found = joined.predict(faces).margins
-    offset = found - expected
-    assert offset == pytest.approx(np.broadcast_to(offset[:, :1], offset.shape), abs=1e-3)
-    assert joined.contract.training[-2:] == ("remark 0", "remark 1")
+    scores = [load(str(path), flip=False).predict(faces).scores for path in files]
+    expected = np.exp(np.mean(np.log(scores), axis=0))
+    expected /= expected.sum(1, keepdims=True)
+    found = load(str(joined.path), flip=False).predict(faces).margins
+    assert softmax(found, 1.0) == pytest.approx(expected, abs=1e-4)
+    assert joined.contract.training[-3:] == ("remark 0", "remark 1", "remark 2")
     far = open_graph(joined.path, threads=1).run(
         None, {"faces": np.full((1, 1, 1, 16, 16), 1e4, np.float32)}
     )

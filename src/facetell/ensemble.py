@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from facetell.contract import Contract, replace_contract
 from facetell.datasets.sample import Dataset
@@ -131,8 +132,8 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
         )
 
 
-def _number(value: float, name: str) -> Any:
-    """A single number of a graph."""
+def _number(value: ArrayLike, name: str) -> Any:
+    """A number of a graph, or several."""
     from onnx import numpy_helper
 
     return numpy_helper.from_array(np.array(value, np.float32), name)
@@ -141,22 +142,28 @@ def _number(value: float, name: str) -> Any:
 def _log_odds(place: int, contract: Contract, share: float) -> tuple[list[Any], list[Any]]:
     """Nodes and numbers that make a share of the log-odds of a model's margins (B, K).
 
-    As `predictor.bent`, less what is the same for all labels.
+    As `predictor.calibrated`, less what is the same for all labels.
     """
     from onnx import helper
 
-    def node(kind: str, *names: str) -> Any:
+    def node(kind: str, *names: str, **options: Any) -> Any:
         return helper.make_node(
-            kind, [f"{place}.{n}" for n in names[:-1]], [f"{place}.{names[-1]}"]
+            kind, [f"{place}.{n}" for n in names[:-1]], [f"{place}.{names[-1]}"], **options
         )
 
-    def number(value: float, name: str) -> Any:
+    def number(value: ArrayLike, name: str) -> Any:
         return _number(value, f"{place}.{name}")
 
-    bend, share = contract.score_bend, share * contract.score_scale
-    if bend < LEAST_BEND:
-        return [node("Mul", "margins", "share", "part")], [number(share, "share")]
+    bend, scale = contract.score_bend, share * contract.score_scale
+    factors = scale * np.array(contract.score_factors or np.ones(len(contract.labels)))
     nodes = [
+        node("ArgMax", "margins", "top", axis=1, keepdims=1),
+        node("Gather", "factors", "top", "share"),  # (B, 1)
+    ]
+    if bend < LEAST_BEND:
+        nodes.append(node("Mul", "margins", "share", "part"))
+        return nodes, [number(factors, "factors")]
+    nodes += [
         node("Mul", "margins", "bend", "steeper"),
         node("Add", "steeper", "bend", "above"),
         node("Max", "above", "floor", "floored"),  # below, softplus is 0 in float32
@@ -164,8 +171,8 @@ def _log_odds(place: int, contract: Contract, share: float) -> tuple[list[Any], 
         node("Log", "soft", "log"),
         node("Mul", "log", "share", "part"),
     ]
-    share *= 2 * float(np.log(2)) / bend
-    return nodes, [number(bend, "bend"), number(-80.0, "floor"), number(share, "share")]
+    factors *= 2 * float(np.log(2)) / bend
+    return nodes, [number(factors, "factors"), number(bend, "bend"), number(-80.0, "floor")]
 
 
 def _joined(graphs: Sequence[Any], contracts: Sequence[Contract]) -> Any:
