@@ -106,6 +106,15 @@ def test_a_certainty_that_cannot_be_read_says_what_to_do(broken):
         Contract.from_json(text)
 
 
+@pytest.mark.parametrize(
+    "values", [{}, {"name": "x", "face_px": "48"}, {"name": "x", "labels": None},
+               {"name": "x", "score_scale": None}],
+)  # fmt: skip
+def test_a_damaged_contract_is_named_as_one(values):
+    with pytest.raises(ContractError, match=r"cannot be read.*Export the model again"):
+        Contract.from_json(json.dumps({"version": 2, **values}))
+
+
 def test_a_replaced_contract_leaves_the_graph_and_other_metadata_alone(tiny_model_path):
     onnx = pytest.importorskip("onnx")
     model = onnx.load(tiny_model_path)

@@ -1,10 +1,13 @@
 """What a process does that only opens a graph and computes."""
 
+import logging
 import os
 import subprocess
 import sys
 
 import pytest
+
+from facetell.graph import quiet_logging
 
 CODE = """
 import numpy as np, os, sys, time
@@ -36,3 +39,17 @@ def test_who_wants_its_reports_keeps_them(tmp_path):
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout == "0\n"
+
+
+def test_a_caller_who_silenced_logging_finds_it_silenced_afterwards():
+    try:
+        logging.disable(logging.ERROR)
+        with quiet_logging():
+            assert logging.root.manager.disable == logging.ERROR
+        assert logging.root.manager.disable == logging.ERROR
+        logging.disable(logging.NOTSET)
+        with quiet_logging():
+            assert logging.root.manager.disable == logging.WARNING
+        assert logging.root.manager.disable == logging.NOTSET
+    finally:
+        logging.disable(logging.NOTSET)

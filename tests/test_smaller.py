@@ -269,7 +269,7 @@ def test_the_command_writes_the_file_and_names_what_stayed(tmp_path, residual):
     assert "exact McNemar" in done.stdout
     assert "In float: svm (it decides)" in done.stdout
     again = CliRunner().invoke(command, arguments)
-    assert "Add --force" in str(again.exception)
+    assert "overwrite with --force" in str(again.exception)
 
 
 def test_the_command_says_what_it_needs(tmp_path, residual):

@@ -81,7 +81,7 @@ class Contract:
         flip: average the margins of the face and of its mirror image.
         score_scale: scores = softmax(score_scale * margins), fitted on validation faces; see
             `predictor.calibrated` for what the next two add. The graph's own output `scores`
-            knows the scale alone.
+            knows none of it: it is the softmax on the scale that was fitted after training.
         score_factors: K factors of the scale, by the label with the highest margin; () is 1 each.
         score_bend: how far margins are from log-odds; 0 for a softmax's, which are some.
         certainty: when to believe the model; None for a file that was not calibrated for it.
@@ -182,12 +182,17 @@ class Contract:
                 f"unknown contract fields {sorted(unknown)}. "
                 "Use the facetell version that wrote the file, or export the model again."
             )
-        for name in ("labels", "mean", "std", "score_factors", "training"):
-            if name in values:
-                values[name] = tuple(values[name])
         if values.get("certainty") is not None:
             values["certainty"] = _certainty(values["certainty"])
-        return cls(**values)
+        try:
+            for name in ("labels", "mean", "std", "score_factors", "training"):
+                if name in values:
+                    values[name] = tuple(values[name])
+            return cls(**values)
+        except TypeError as error:
+            raise ContractError(
+                f"the contract cannot be read ({error}). Export the model again."
+            ) from error
 
 
 def _certainty(values: Any) -> Certainty:

@@ -17,7 +17,7 @@ from facetell.files import refuse_overwriting, write_atomically
 from facetell.images import read_image
 from facetell.results import Face, Reading
 
-__all__ = ["ClipDrawing", "colour_of", "draw_reading", "write_annotated"]
+__all__ = ["ClipDrawing", "Font", "colour_of", "draw_reading", "fitted", "write_annotated"]
 
 # Okabe and Ito's colours, told apart by most colour-blind eyes; the label says the same in words.
 _COLOURS: dict[str, tuple[int, int, int]] = {
@@ -39,6 +39,7 @@ _SMALLEST = 320  # px; smaller pictures are enlarged, their panels would hide th
 
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,20 @@ class _Style:
     line: int
     text: int
     pad: int
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+    font: Font
 
     @classmethod
     def for_size(cls, width: int, height: int) -> _Style:
         text = int(np.clip(min(width, height) / 30, 11, 64))
         return cls(max(1, text // 8), text, max(2, text // 3), ImageFont.load_default(text))
+
+
+def fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width: float) -> str:
+    """The text, its beginning cut off where it is too long: the end of a path says more."""
+    cut = text
+    while cut and draw.textlength(cut if cut == text else f"...{cut}", font=font) > width:
+        cut = cut[1:]
+    return cut if cut == text else f"...{cut}"
 
 
 def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import ExportError, require
 from facetell.files import write_atomically
-from facetell.graph import import_runtime
+from facetell.graph import import_runtime, quiet_logging
 from facetell.model.hybrid import Hybrid
 from facetell.tensors import to_tensor
 from facetell.train.predictor import TorchPredictor
@@ -100,7 +99,6 @@ def export(
             "report this with the recipe.",
             actual=difference,
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, graph)
     return difference
 
@@ -143,7 +141,7 @@ def graph_of(network: Hybrid, contract: Contract) -> bytes:
 def largest_difference(
     graph: bytes, network: Hybrid, contract: Contract, faces: NDArray[np.uint8]
 ) -> float:
-    """Largest absolute difference of any output, alone, in a batch and in another batch."""
+    """Largest absolute difference of any output, for all faces at once and the first alone."""
     onnxruntime = import_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -183,10 +181,7 @@ def _quiet() -> Iterator[None]:
         warnings.catch_warnings(),
         contextlib.redirect_stdout(io.StringIO()),
         contextlib.redirect_stderr(io.StringIO()),
+        quiet_logging(),
     ):
         warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
+        yield

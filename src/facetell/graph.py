@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -13,7 +16,7 @@ from facetell.errors import ContractError, InputError
 if TYPE_CHECKING:
     import onnxruntime
 
-__all__ = ["available_cpus", "import_runtime", "open_graph"]
+__all__ = ["available_cpus", "import_runtime", "open_graph", "quiet_logging"]
 
 
 def available_cpus() -> int:
@@ -34,6 +37,17 @@ def import_runtime() -> ModuleType:
     if said == "1":
         runtime.disable_telemetry_events()
     return runtime
+
+
+@contextmanager
+def quiet_logging() -> Iterator[None]:
+    """Without the notes and warnings of the graph's tools, which users can do nothing about."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def open_graph(path: Path, *, threads: int | None = None) -> onnxruntime.InferenceSession:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +35,7 @@ from facetell.errors import ExportError, InputError, require
 from facetell.evaluate.compare import Comparison, compare
 from facetell.evaluate.judged import Judged, judge
 from facetell.evaluate.metrics import balanced_accuracy, confusion_matrix
-from facetell.graph import import_runtime
+from facetell.graph import import_runtime, quiet_logging
 from facetell.runtime.session import Model
 from facetell.tensors import to_tensor
 
@@ -373,7 +372,7 @@ def _ranges(model: Any, faces: NDArray[np.uint8], contract: Contract) -> Any:
         (quantization.CalibrationDataReader,),
         {"get_next": lambda _: next(feeds, None)},
     )
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet_logging():
         whole, watched = Path(folder) / "model.onnx", Path(folder) / "watched.onnx"
         onnx.save(model, whole)
         calibrator = quantization.create_calibrator(
@@ -400,7 +399,7 @@ def _quantised(model: Any, ranges: Any, layers: Sequence[str]) -> Any:
     if not layers:
         return model
     passing = [node.name for node in model.graph.node if node.op_type in _PASSING]
-    with _quiet():
+    with quiet_logging():
         quantizer = quantization.QDQQuantizer(
             model,
             True,  # one scale per output channel
@@ -493,13 +492,3 @@ def _as_model(graph: Any, contract: Contract) -> Iterator[Model]:
         path = Path(folder) / "model.onnx"
         path.write_bytes(_with_contract(graph, contract).SerializeToString())
         yield Model(path)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the notes of onnxruntime's tools, which users can do nothing about."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)

@@ -5,12 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from facetell.evaluate.precision import (
-    average_precision,
-    average_precisions,
-    mean_of_defined,
-    redraws,
-)
+from facetell.evaluate.metrics import mean_of_defined
+from facetell.evaluate.precision import average_precision, average_precisions, redraws
 
 
 def sklearn_precision(truth, scores, weights=None) -> float:

@@ -1,5 +1,7 @@
 """Accuracies beside speeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,10 @@ def test_the_numbers_are_those_of_the_whole_judgement():
     assert found.clean_accuracy != found.accuracy
     without = accuracies(model, split(dataset), None)
     assert (without.clean_faces, without.clean_accuracy) == (0, None)
+
+
+def test_where_a_seed_draws_the_judged_faces_the_clean_ones_are_not_known():
+    dataset = with_copies()
+    cached_near_copies(dataset.faces())
+    alone = tuple(replace(sample, side="train") for sample in dataset.samples)
+    assert known_clean(replace(dataset, samples=alone)) is None

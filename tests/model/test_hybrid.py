@@ -117,7 +117,7 @@ def test_an_lstm_over_regions_or_rows_sees_where_things_are_and_the_mean_does_no
     maps = torch.randn(1, 6, 2, 2)
     for sequence, sees in (("regions", True), ("rows", True), ("whole", True), ("mean", False)):
         model = built(replace(SMALL, sequence=sequence, stn=False)).eval()
-        plain, turned = (model.read(model.cells(m)) for m in (maps, maps.flip(2, 3)))
+        plain, turned = (model.sequence(model.cells(m)).mean(1) for m in (maps, maps.flip(2, 3)))
         assert torch.allclose(plain, turned, atol=1e-5) is not sees, sequence
 
 

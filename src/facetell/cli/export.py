@@ -33,7 +33,7 @@ __all__ = ["export"]
 @label_order_option
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, dir_okay=False),
     help="The file.  [default: RUN/model.onnx, RUN/model-int8.onnx, ./MODEL-int8.onnx]",
 )
 @click.option("--name", help="What the model is called.  [default: the recipe's name]")
@@ -68,11 +68,10 @@ def export(
       facetell export runs/compact --out compact.onnx
       facetell export compact --precision int8 --data fer2013.csv
     """
-    from facetell.errors import InputError
+    from facetell.files import refuse_overwriting
 
     path = out or _default(source, precision)
-    if path.exists() and not force:
-        raise InputError(f"expected a new file, got {path}, which exists. Add --force.")
+    refuse_overwriting(path, force)
     if precision == "float":
         difference, _ = _export_run(source, path, data=data, label_order=label_order, name=name)
         click.echo(f"{path}  {path.stat().st_size:,} bytes, largest difference {difference:.1e}")

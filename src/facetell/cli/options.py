@@ -9,7 +9,8 @@ import click
 from facetell.runtime import DEFAULT_MODEL
 
 __all__ = [
-    "abstain_option", "check_targets", "label_order_option", "model_option", "sets_option",
+    "abstain_option", "check_targets", "label_order_option", "model_option", "model_path",
+    "sets_option",
 ]  # fmt: skip
 
 
@@ -44,6 +45,17 @@ abstain_option = click.option(
     help="Say whether the model is sure of a face; it is of about this share of faces. "
     "Without a number: 0.7.",
 )
+
+
+def model_path(model: str) -> Path:
+    """The file of a model that --model names."""
+    from facetell.errors import InputError
+    from facetell.runtime.session import locate
+
+    try:
+        return locate(model)
+    except InputError as error:
+        raise click.BadParameter(str(error), param_hint="--model") from error
 
 
 def check_targets(paths: list[Path], force: bool) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from facetell.cli.options import abstain_option, model_option, sets_option
+from facetell.cli.options import abstain_option, model_option, model_path, sets_option
 from facetell.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -159,6 +159,7 @@ def read(
       facetell read camera:0 --json
     """
     from facetell.cli.clip import ClipOptions, clip_among, read_one_clip
+    from facetell.faces.detect import DETECT_SIDE
     from facetell.images import find_images
     from facetell.runtime.collection import Settings, make_reader
 
@@ -170,7 +171,7 @@ def read(
         read_one_clip(
             clip,
             ClipOptions(
-                model=_model_path(model),
+                model=model_path(model),
                 detector=detector,
                 detect_side=detect_side,
                 min_score=min_score,
@@ -199,9 +200,9 @@ def read(
     copies = _targets(photos, files, annotate, ".faces.jpg")
     reasons = _targets(photos, files, explain, "")
     settings = Settings(
-        model=_model_path(model),
+        model=model_path(model),
         detector=detector,
-        detect_side=detect_side or 1280,
+        detect_side=detect_side or DETECT_SIDE,
         min_score=min_score,
         threads=threads,
         sets=sets,
@@ -299,16 +300,6 @@ def _read_all(
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
-
-
-def _model_path(model: str) -> Path:
-    from facetell.errors import InputError
-    from facetell.runtime.session import locate
-
-    try:
-        return locate(model)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="--model") from error
 
 
 def _targets(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from facetell.cli.options import abstain_option, model_option, sets_option
+from facetell.cli.options import abstain_option, model_option, model_path, sets_option
 
 if TYPE_CHECKING:
     from facetell.runtime.analyzer import Analyzer
@@ -129,7 +129,7 @@ def serve(
     for module in ("fastapi", "uvicorn", "python_multipart", "websockets", "prometheus_client"):
         require(module, extra="serve", purpose="serving")
     settings = _settings(host, **limits)
-    path = _model_path(model)
+    path = model_path(model)
     analyzer = Analyzer(
         path,
         detector=detector,
@@ -145,7 +145,7 @@ def serve(
 def _write_page(folder: Path, model: str, **options: Any) -> None:
     from facetell.server.static import page_models, write_static
 
-    write_static(folder, page_models(_model_path(model)), **options)
+    write_static(folder, page_models(model_path(model)), **options)
     _say(f"wrote {folder}")
 
 
@@ -195,16 +195,6 @@ def _settings(
         )
     except InputError as error:
         raise click.UsageError(str(error)) from error
-
-
-def _model_path(model: str) -> Path:
-    from facetell.errors import InputError
-    from facetell.runtime.session import locate
-
-    try:
-        return locate(model)
-    except InputError as error:
-        raise click.BadParameter(str(error), param_hint="--model") from error
 
 
 def _say(text: str) -> None:

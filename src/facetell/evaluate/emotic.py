@@ -23,7 +23,7 @@ from facetell.evaluate import metrics
 from facetell.evaluate.emotic_judgement import ClassPrecision, EmoticJudgement, Score, SevenWay
 from facetell.evaluate.evaluation import Measure
 from facetell.evaluate.metrics import RESAMPLES
-from facetell.evaluate.precision import average_precision, average_precisions, mean_of_defined
+from facetell.evaluate.precision import average_precision, average_precisions
 from facetell.evaluate.probes import Linear, Scaling, fit_one_vs_rest, fit_ridge
 from facetell.labels import EMOTIONS
 
@@ -243,7 +243,7 @@ def _chosen_svms(features: Floats, truth: Flags, sides: _Sides) -> tuple[Floats,
 
 def _mean_precision(truth: Flags, margins: Floats) -> float:
     found = [average_precision(truth[:, k], margins[:, k])[0] for k in range(truth.shape[1])]
-    return float(mean_of_defined(np.array(found)))
+    return float(metrics.mean_of_defined(np.array(found)))
 
 
 def _judged_precisions(
@@ -256,9 +256,9 @@ def _judged_precisions(
     )
     shares = own.mean(axis=0)
     mean = Score(
-        float(mean_of_defined(found)),
-        *metrics.percentile_interval(mean_of_defined(drawn)),
-        baseline=float(mean_of_defined(np.where(shares > 0, shares, np.nan))),
+        float(metrics.mean_of_defined(found)),
+        *metrics.percentile_interval(metrics.mean_of_defined(drawn)),
+        baseline=float(metrics.mean_of_defined(np.where(shares > 0, shares, np.nan))),
         people=len(side),
     )
     return (found, drawn, own), mean

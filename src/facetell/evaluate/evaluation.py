@@ -126,7 +126,7 @@ class Evaluation:
         baseline: the majority class.
         sureness: how far scores, sets and silence can be trusted: as the model ships, if it is
             calibrated for it, and cross-fitted, if there are 200 faces or more.
-        raters: agreement with a rater, where ten voted on each face.
+        raters: agreement with a rater, where eight or more voted on a face.
         removed: faces of the dataset that the protocol put on no side.
         data: fingerprint of the dataset.
         split: the protocol's own description of the sides.

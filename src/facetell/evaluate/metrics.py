@@ -29,6 +29,7 @@ __all__ = [
     "confusion_matrix",
     "macro_f1",
     "mcnemar",
+    "mean_of_defined",
     "negative_log_likelihood",
     "nll_per_face",
     "per_class",
@@ -115,7 +116,7 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
     return np.asarray(part / filled, np.float64)
 
 
-def _mean_of_defined(values: Floats) -> Floats:
+def mean_of_defined(values: NDArray[Any]) -> Floats:
     """Mean over the last axis without the nans; nan where nothing is left."""
     defined = ~np.isnan(values)
     return _ratio(np.where(defined, values, 0).sum(axis=-1), defined.sum(axis=-1))
@@ -139,12 +140,12 @@ def balanced_accuracy(confusion: NDArray[Any]) -> Floats:
 
     Also called unweighted average recall, and "overall accuracy" in some papers' tables.
     """
-    return _mean_of_defined(per_class(confusion).recall)
+    return mean_of_defined(per_class(confusion).recall)
 
 
 def macro_f1(confusion: NDArray[Any]) -> Floats:
     """Mean F1 over the classes that occur as label or as prediction, 0-1."""
-    return _mean_of_defined(per_class(confusion).f1)
+    return mean_of_defined(per_class(confusion).f1)
 
 
 def reliability(confidence: ArrayLike, correct: ArrayLike, bins: int = 15) -> Reliability:

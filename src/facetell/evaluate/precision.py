@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from facetell.evaluate.metrics import RESAMPLES
+from facetell.evaluate.metrics import RESAMPLES, mean_of_defined
 
-__all__ = ["average_precision", "average_precisions", "mean_of_defined", "redraws"]
+__all__ = ["average_precision", "average_precisions", "redraws"]
 
 Floats = NDArray[np.float64]
 
@@ -103,11 +103,3 @@ def redraws(groups: ArrayLike, *, seed: int, resamples: int) -> Iterator[Floats]
         cells = drawn + units * np.arange(rows)[:, None]
         counts = np.bincount(cells.ravel(), minlength=rows * units).reshape(rows, units)
         yield counts[:, which].astype(np.float64)
-
-
-def mean_of_defined(values: NDArray[Any]) -> Floats:
-    """Mean over the last axis without the nans; nan where nothing is left."""
-    defined = ~np.isnan(values)
-    count = defined.sum(axis=-1)
-    total = np.where(defined, values, 0).sum(axis=-1)
-    return np.asarray(total / np.where(count > 0, count, np.nan), np.float64)

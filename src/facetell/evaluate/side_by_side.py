@@ -35,9 +35,15 @@ class Accuracies:
 
 
 def known_clean(dataset: Dataset) -> Split | None:
-    """The `clean` protocol if the dataset's near-copies were searched before, else None."""
+    """The `clean` protocol if the dataset's near-copies were searched before, else None.
+
+    None, too, where a seed draws the judged faces, as the protocols then judge different ones.
+    """
     known = known_near_copies(dataset.faces())
-    return None if known is None else split(dataset, "clean", groups=known.groups)
+    if known is None:
+        return None
+    clean = split(dataset, "clean", groups=known.groups)
+    return None if clean.held_out else clean
 
 
 def accuracies(predictor: Predictor, official: Split, clean: Split | None) -> Accuracies:

@@ -140,13 +140,9 @@ class Hybrid(nn.Module):
         features = self.fully_connected(cells.flatten(0, 1))  # (B * T * L, D)
         return features.unflatten(0, (-1, count))  # type: ignore[no-any-return]
 
-    def read(self, cells: Tensor) -> Tensor:
-        """Cells (B * T, L, D) -> one vector per face (B * T, D)."""
-        return self.sequence(cells).mean(1)
-
     def sequence(self, cells: Tensor) -> Tensor:
-        """Cells (B * T, L, D) -> what `read` averages: the LSTM after each, or the cells."""
-        return cells if self.reader is None else self.reader.steps(cells)
+        """Cells (B * T, L, D) -> what a face's vector is the mean of: the LSTM's, or the cells."""
+        return cells if self.reader is None else self.reader(cells)
 
     def shares(self, outputs: Tensor) -> Tensor:
         """(B * T, L, D) -> (B * T, L, K), what each step of the LSTM adds to the margins.

@@ -16,7 +16,7 @@ _SHORTEST_S = 0.01  # and the unit of time: 25 frames a second lie at log 5
 
 
 class SequenceReader(nn.Module):
-    """An LSTM over a sequence of feature vectors, averaged over its steps.
+    """An LSTM over a sequence of feature vectors; the network averages over its steps.
 
     Averaging follows Donahue et al. 2015, section 4.1, who average the predictions of all
     steps: before a linear classifier, averaging features is the same thing.
@@ -27,11 +27,7 @@ class SequenceReader(nn.Module):
         self.lstm = nn.LSTM(features, hidden, batch_first=True)
 
     def forward(self, sequence: Tensor) -> Tensor:
-        """(B, L, D) -> (B, hidden)."""
-        return self.steps(sequence).mean(1)
-
-    def steps(self, sequence: Tensor) -> Tensor:
-        """(B, L, D) -> (B, L, hidden), what `forward` averages."""
+        """(B, L, D) -> (B, L, hidden)."""
         outputs, _ = self.lstm(sequence)
         return outputs  # type: ignore[no-any-return]
 

@@ -71,7 +71,7 @@ def fit_admm(
     """Linear SVM by the alternating direction method of multipliers.
 
     Minimises l2/2 |w|^2 + sum of squared hinges, with z = A w split off:
-    w-update (l2 I + rho A'A)^-1 rho A'(z - u), factored once; z-update the closed form of the
+    w-update (l2 I + rho A'A)^-1 rho A'(z - u), inverted once; z-update the closed form of the
     squared hinge's proximal map; u += A w - z. Over-relaxed by 1.6.
 
     Args:
@@ -93,14 +93,13 @@ def fit_admm(
     """  # fmt: skip
     a, signs, weights = _problem(features, targets, classes, balanced)
     n, d = a.shape
-    gram = l2 * np.eye(d) + rho * (a.T @ a)
-    factor = np.linalg.cholesky(gram)
+    inverse = np.linalg.inv(l2 * np.eye(d) + rho * (a.T @ a))
     z = np.zeros((n, classes))
     u = np.zeros_like(z)
     w = np.zeros((d, classes))
     history: list[float] = []
     for _ in range(iterations):
-        w = _solve(factor, rho * (a.T @ (z - u)))
+        w = inverse @ (rho * (a.T @ (z - u)))
         margins = a @ w
         relaxed = 1.6 * margins - 0.6 * z
         previous, z = z, _prox_squared_hinge(relaxed + u, signs, weights, rho)
@@ -129,7 +128,10 @@ def fit_sklearn(
     svm = require("sklearn.svm", extra="evaluate", purpose="fitting an SVM with scikit-learn")
     missing = sorted(set(range(classes)) - set(np.unique(targets).tolist()))
     if missing:
-        raise InputError(f"expected faces of all {classes} classes, got none of {missing}.")
+        raise InputError(
+            f"expected faces of all {classes} classes, got none of {missing}. Add "
+            "some, or fit by ADMM (svm.fit=admm)."
+        )
     # scikit-learn minimises |w|^2 / 2 + C sum of losses; ours, divided by l2.
     fitted = svm.LinearSVC(
         loss="squared_hinge", C=1 / l2, dual=False, tol=1e-4, max_iter=2000,
@@ -192,11 +194,6 @@ def _prox_squared_hinge(
     slope = 2.0 if weights is None else 2 * weights[:, None]
     inside = (rho * v + slope * signs) / (rho + slope)
     return np.where(signs * v >= 1, v, inside)
-
-
-def _solve(factor: NDArray[np.floating], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(L L')^-1 right, from the Cholesky factor L."""
-    return np.linalg.solve(factor.T, np.linalg.solve(factor, right))
 
 
 def _as_svm(weight: NDArray[np.float64]) -> LinearSvm:

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+from PIL.ImageFont import load_default
 
 from facetell.contract import Contract
+from facetell.draw import fitted
 from facetell.faces.detect import WholeImage
 from facetell.files import refuse_overwriting, write_atomically
 from facetell.report import straighten
@@ -42,8 +44,6 @@ _FOR, _AGAINST = np.array([213, 94, 0]), np.array([0, 114, 178])
 _STRONGEST = 0.8  # opacity where a map is at its largest
 _AROUND = 30  # px of black around a crop with the area that is straightened
 _LEAST_CELL = 34  # px; smaller cells are coloured but carry no number
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 class _Panel(NamedTuple):
@@ -95,10 +95,10 @@ def draw_explanation(
     picture = Image.new("RGB", (width, _TOP + _SIDE + _FOOT), _WHITE)
     draw = ImageDraw.Draw(picture)
     score = found.face.scores[found.face.label]
-    draw.text((_GAP, 14), f"{found.face.label} {score:.2f}", fill=_INK, font=_font(28))
+    draw.text((_GAP, 14), f"{found.face.label} {score:.2f}", fill=_INK, font=load_default(28))
     about = f"face {found.number} of {title or 'a photo'}, read by {contract.name}"
-    draw.text((_GAP, 50), _fitted(draw, about, _font(17), width - 2 * _GAP), fill=_FAINT,
-              font=_font(17))  # fmt: skip
+    draw.text((_GAP, 50), fitted(draw, about, load_default(17), width - 2 * _GAP), fill=_FAINT,
+              font=load_default(17))  # fmt: skip
     for column, panel in enumerate(panels):
         _draw_panel(picture, draw, panel, _GAP + column * (_SIDE + _GAP))
     foot = _TOP + _SIDE + _FOOT - 54
@@ -196,7 +196,7 @@ def _draw_cells(picture: Image.Image, shares: NDArray[np.float64]) -> None:
         draw.rectangle((x, y, x + wide, y + high), outline=_WHITE)
         if min(high, wide) >= _LEAST_CELL:
             at = (x + wide / 2, y + high / 2)
-            draw.text(at, f"{share:+.2f}", fill=_WHITE, font=_font(17), anchor="mm",
+            draw.text(at, f"{share:+.2f}", fill=_WHITE, font=load_default(17), anchor="mm",
                       stroke_width=2, stroke_fill=_INK)  # fmt: skip
 
 
@@ -216,7 +216,7 @@ def _occlusion_panel(found: Explanation) -> _Panel:
 
 
 def _draw_panel(picture: Image.Image, draw: ImageDraw.ImageDraw, panel: _Panel, left: int) -> None:
-    draw.text((left, _TOP - 8), panel.title, fill=_INK, font=_font(19), anchor="ls")
+    draw.text((left, _TOP - 8), panel.title, fill=_INK, font=load_default(19), anchor="ls")
     top = _TOP + _SIDE + 12
     if panel.picture is None:
         draw.rectangle((left, _TOP, left + _SIDE - 1, _TOP + _SIDE - 1), fill=_PAPER)
@@ -242,8 +242,12 @@ def _draw_scale(
     bar = Image.fromarray(overlay(np.full((8, 8), 225, np.uint8), values, 1.0))
     picture.paste(bar.resize((120, 12)), (x + 90, y + 2))
     middle = y + 8
-    draw.text((x + 84, middle), f"{-largest:{digits}}", fill=_INK, font=_font(14), anchor="rm")
-    draw.text((x + 216, middle), f"{largest:+{digits}}", fill=_INK, font=_font(14), anchor="lm")
+    draw.text(
+        (x + 84, middle), f"{-largest:{digits}}", fill=_INK, font=load_default(14), anchor="rm"
+    )
+    draw.text(
+        (x + 216, middle), f"{largest:+{digits}}", fill=_INK, font=load_default(14), anchor="lm"
+    )
 
 
 def _write(
@@ -255,7 +259,7 @@ def _write(
     colour: tuple[int, int, int] = _FAINT,
 ) -> None:
     """Words in lines that fit."""
-    font, lines = _font(size), [""]
+    font, lines = load_default(size), [""]
     for word in words.split():
         longer = f"{lines[-1]} {word}".strip()
         if draw.textlength(longer, font=font) > width and lines[-1]:
@@ -263,18 +267,6 @@ def _write(
         else:
             lines[-1] = longer
     draw.multiline_text(at, "\n".join(lines), fill=colour, font=font, spacing=4)
-
-
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width: float) -> str:
-    """The text, its beginning cut off where it is too long: the end of a path says more."""
-    cut = text
-    while cut and draw.textlength(cut if cut == text else f"...{cut}", font=font) > width:
-        cut = cut[1:]
-    return cut if cut == text else f"...{cut}"
-
-
-def _font(size: int) -> Font:
-    return ImageFont.load_default(size)
 
 
 def _enlarged(face: NDArray[np.uint8]) -> Image.Image:

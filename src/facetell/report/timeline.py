@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
+from PIL.ImageFont import load_default
 
-from facetell.draw import colour_of
+from facetell.draw import colour_of, fitted
 from facetell.files import write_atomically
 from facetell.results import Face, Reading
 
@@ -36,8 +37,6 @@ _CAPTION = (
     "A colour's height is the emotion's score; the ribbon below names the label. Blank: out of "
     "sight. Scores say how a face looks, not what the person feels."
 )
-
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 @dataclass
@@ -209,18 +208,18 @@ def draw_timeline(timeline: Timeline, *, title: str = "") -> NDArray[np.uint8]:
     draw = ImageDraw.Draw(picture)
     _draw_head(draw, timeline, len(people), title)
     _draw_axis(draw, timeline.end_s, _TOP, height - _BOTTOM - _GAP)
-    draw.text((_LEFT, height - 34), _CAPTION, fill=_FAINT, font=_font(16), anchor="lm")
+    draw.text((_LEFT, height - 34), _CAPTION, fill=_FAINT, font=load_default(16), anchor="lm")
     for row, person in enumerate(people):
         _draw_person(picture, draw, timeline, person, _TOP + row * each)
     if not people:
         draw.text(
-            (_WIDTH / 2, _TOP + each / 2), "no face", fill=_FAINT, font=_font(24), anchor="mm"
+            (_WIDTH / 2, _TOP + each / 2),
+            "no face",
+            fill=_FAINT,
+            font=load_default(24),
+            anchor="mm",
         )
     return np.array(picture)
-
-
-def _font(size: int) -> Font:
-    return ImageFont.load_default(size)
 
 
 def _draw_head(draw: ImageDraw.ImageDraw, timeline: Timeline, shown: int, title: str) -> None:
@@ -228,23 +227,15 @@ def _draw_head(draw: ImageDraw.ImageDraw, timeline: Timeline, shown: int, title:
     about = f"{count} {'person' if count == 1 else 'people'}, {_clock(timeline.end_s)}"
     if shown < count:
         about += f"; the {shown} seen longest are shown"
-    size = draw.textlength(about, font=_font(18))
-    draw.text((_WIDTH - _RIGHT, 20), about, fill=_FAINT, font=_font(18), anchor="ra")
-    name = _fitted(draw, title, _font(22), _WIDTH - _LEFT - _RIGHT - size - 30)
-    draw.text((_LEFT, 16), name, fill=_INK, font=_font(22))
+    size = draw.textlength(about, font=load_default(18))
+    draw.text((_WIDTH - _RIGHT, 20), about, fill=_FAINT, font=load_default(18), anchor="ra")
+    name = fitted(draw, title, load_default(22), _WIDTH - _LEFT - _RIGHT - size - 30)
+    draw.text((_LEFT, 16), name, fill=_INK, font=load_default(22))
     x = float(_LEFT)
     for label in timeline.labels:
         draw.rectangle((x, 56, x + 18, 74), fill=colour_of(label), outline=_FAINT)
-        draw.text((x + 25, 55), label, fill=_INK, font=_font(18))
-        x += 25 + draw.textlength(label, font=_font(18)) + 26
-
-
-def _fitted(draw: ImageDraw.ImageDraw, text: str, font: Font, width: float) -> str:
-    """The text, its beginning cut off where it is too long: the end of a path says more."""
-    cut = text
-    while cut and draw.textlength(cut if cut == text else f"...{cut}", font=font) > width:
-        cut = cut[1:]
-    return cut if cut == text else f"...{cut}"
+        draw.text((x + 25, 55), label, fill=_INK, font=load_default(18))
+        x += 25 + draw.textlength(label, font=load_default(18)) + 26
 
 
 def _draw_axis(draw: ImageDraw.ImageDraw, end_s: float, top: int, bottom: int) -> None:
@@ -253,7 +244,7 @@ def _draw_axis(draw: ImageDraw.ImageDraw, end_s: float, top: int, bottom: int) -
         x = _x_of(number * pause, end_s)
         draw.line((x, top, x, bottom + 6), fill=(225, 225, 229))
         text = _clock(number * pause, tenths=pause < 1)
-        draw.text((x, bottom + 10), text, fill=_FAINT, font=_font(16), anchor="ma")
+        draw.text((x, bottom + 10), text, fill=_FAINT, font=load_default(16), anchor="ma")
     draw.line((_LEFT, bottom, _WIDTH - _RIGHT, bottom), fill=_FAINT)
 
 
@@ -278,7 +269,7 @@ def _draw_person(
     top: int,
 ) -> None:
     name = f"person {person.number}" if person.number else "face"
-    draw.text((20, top + 2), name, fill=_INK, font=_font(20))
+    draw.text((20, top + 2), name, fill=_INK, font=load_default(20))
     if person.portrait is not None:
         picture.paste(Image.fromarray(person.portrait), (20, top + 30))
     ribbon = top + _BAND
@@ -307,9 +298,9 @@ def _draw_ribbon(draw: ImageDraw.ImageDraw, timeline: Timeline, person: Person, 
     for label, first, last in _runs(person):
         x1, x2 = _columns(first, timeline)[0], _columns(last, timeline)[1]
         draw.rectangle((x1, top + 1, x2, top + _RIBBON), fill=colour_of(label))
-        if draw.textlength(label, font=_font(16)) + 12 <= x2 - x1:
+        if draw.textlength(label, font=load_default(16)) + 12 <= x2 - x1:
             draw.text(
-                ((x1 + x2) / 2, top + 1 + _RIBBON / 2), label, fill=_INK, font=_font(16),
+                ((x1 + x2) / 2, top + 1 + _RIBBON / 2), label, fill=_INK, font=load_default(16),
                 anchor="mm",
             )  # fmt: skip
         if x2 - x1 >= 3:
