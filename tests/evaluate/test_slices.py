@@ -42,17 +42,8 @@ def test_a_group_has_the_numbers_of_an_evaluation_of_its_faces_alone(judged):
 
     for i, group in enumerate(found.groups):
         rows = np.flatnonzero(np.array(values)[judged.indices] == group.name)
-        alone = Evaluation.of(
-            replace(
-                judged,
-                indices=judged.indices[rows],
-                labels=judged.labels[rows],
-                predicted=judged.predicted[rows],
-                scores=judged.scores[rows],
-                theta=None,
-            ),
-            seed=i,
-        )
+        alone = Evaluation.of(judged.of(rows), seed=i)
+        assert len(judged.of(rows).margins) == group.n
         assert group.n == alone.n
         assert group.metrics == alone.metrics
         assert group.per_class == alone.per_class
@@ -131,6 +122,10 @@ def test_people_keep_one_name_when_names_are_exchanged(judged):
     )
 
     assert p_together > p_alone
+    note = "From fewer than 20 people or groups of near-copies"
+    assert not any(note in said for said in slices_of(alone, own, "g").notes)
+    assert any(note in said and said.endswith(": a, b.") for said in
+               slices_of(together, own, "g").notes)  # fmt: skip
 
 
 def test_a_lower_calibration_error_is_better(worse_for_b):

@@ -76,6 +76,18 @@ class Judged:
         """(N,) score of the predicted class, 0-1."""
         return np.asarray(self.scores.max(axis=1), np.float64)
 
+    def of(self, rows: NDArray[np.int64]) -> Judged:
+        """The answers for the faces of these rows."""
+        return replace(
+            self,
+            indices=self.indices[rows],
+            labels=self.labels[rows],
+            predicted=self.predicted[rows],
+            scores=self.scores[rows],
+            theta=None if self.theta is None else self.theta[rows],
+            margins=None if self.margins is None else self.margins[rows],
+        )
+
     def faces(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(n, S, S, 3) RGB faces of the given rows, as the model saw them but in colour."""
         return self.dataset.faces(self.indices[rows], face_px=self.contract.face_px, channels=3)
@@ -250,17 +262,7 @@ def restrict(judged: Judged, split: Split) -> Judged:
             f"{judged.dataset.name}, got one of {split.dataset.name} with others. "
             "Judge the model under that protocol."
         )
-    return replace(
-        judged,
-        split=split,
-        side=side,
-        indices=indices,
-        labels=judged.labels[rows],
-        predicted=judged.predicted[rows],
-        scores=judged.scores[rows],
-        theta=None if judged.theta is None else judged.theta[rows],
-        margins=None if judged.margins is None else judged.margins[rows],
-    )
+    return replace(judged.of(rows), split=split, side=side)
 
 
 def write_predictions(judged: Judged, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -7,7 +7,7 @@ person.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from facetell.errors import InputError
 from facetell.evaluate import metrics
 from facetell.evaluate.evaluation import (
     BINS,
+    FEWEST_GROUPS,
     METRICS,
     ClassScore,
     Measure,
@@ -165,7 +166,7 @@ def slices_of(
         )
     own = np.array([values[index] for index in judged.indices], dtype=np.str_)
     names = sorted(set(own.tolist()) - {""})
-    parts = {name: _part(judged, np.flatnonzero(own == name)) for name in names}
+    parts = {name: judged.of(np.flatnonzero(own == name)) for name in names}
     redrawn = {name: redraw(part, seed=seed + i) for i, (name, part) in enumerate(parts.items())}
     groups = tuple(
         GroupScore(
@@ -181,6 +182,8 @@ def slices_of(
     numbers = _numbers(redrawn, tested)
     gaps = _gaps(judged, own, numbers, seed) if len(tested) > 1 else ()
     unstated = int((own == "").sum())
+    together = judged.split.groups is not None
+    few = [name for name, part in parts.items() if together and clusters(part, None) is None]
     return Slices(
         column=column,
         fewest=fewest,
@@ -188,18 +191,7 @@ def slices_of(
         groups=groups,
         gaps=gaps,
         seed=seed,
-        notes=_notes(column, groups, gaps, unstated, fewest),
-    )
-
-
-def _part(judged: Judged, rows: NDArray[np.int64]) -> Judged:
-    return replace(
-        judged,
-        indices=judged.indices[rows],
-        labels=judged.labels[rows],
-        predicted=judged.predicted[rows],
-        scores=judged.scores[rows],
-        theta=None,
+        notes=_notes(column, groups, gaps, unstated, fewest, few),
     )
 
 
@@ -253,7 +245,7 @@ def _permutation_test(
     """
     names = sorted({name for by_group in numbers.values() for name in by_group})
     rows = np.flatnonzero(np.isin(own, names))
-    part = _part(judged, rows)
+    part = judged.of(rows)
     columns = _columns(part)
     unit_of = _units(part, own[rows])
     count = unit_of.max() + 1
@@ -358,6 +350,7 @@ def _notes(
     gaps: tuple[Gap, ...],
     unstated: int,
     fewest: int,
+    few: list[str],
 ) -> tuple[str, ...]:
     small = [f"{group.name} ({group.n:,})" for group in groups if not group.tested]
     notes = [
@@ -370,6 +363,11 @@ def _notes(
         notes.append(f"Fewer than {fewest} faces, so listed but not tested: {', '.join(small)}.")
     if len(groups) - len(small) < 2:
         notes.append(f"Fewer than two groups have {fewest} faces: nothing is compared.")
+    if few:
+        notes.append(
+            f"From fewer than {FEWEST_GROUPS} people or groups of near-copies, so that the "
+            f"intervals do not express the differences between them: {', '.join(few)}."
+        )
     if gaps:
         notes.append(
             "Best and worst were chosen after looking, which widens their difference; the p value "
