@@ -49,6 +49,7 @@ def test_a_model_does_not_differ_from_itself(judged):
 
     assert found.difference == (0, 0, 0)
     assert (found.p_value, found.agreement) == (1, 1)
+    assert found.sentence().startswith("good (first) minus good (second): +0.00 points")
 
 
 def test_the_verdict_names_the_better_model_only_beyond_chance(judged):

@@ -24,8 +24,8 @@ class Comparison:
     """Two models' accuracies on the same faces.
 
     Attributes:
-        model_a: name of the first model.
-        model_b: name of the second model.
+        model_a: name of the first model, with "(first)" behind it where both have the same.
+        model_b: name of the second model, likewise.
         n: faces.
         accuracy_a: of the first model, 0-1.
         accuracy_b: of the second model, 0-1.
@@ -96,11 +96,12 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
             f"{b.dataset.name}. Judge both on one dataset, protocol and side."
         )
     own = clusters(a, groups)
+    alike = a.contract.name == b.contract.name
     test = metrics.mcnemar(a.correct, b.correct, groups=own)
     apart = a.correct.astype(np.float64) - b.correct
     return Comparison(
-        model_a=a.contract.name,
-        model_b=b.contract.name,
+        model_a=a.contract.name + " (first)" * alike,
+        model_b=b.contract.name + " (second)" * alike,
         n=len(a),
         accuracy_a=float(a.correct.mean()),
         accuracy_b=float(b.correct.mean()),
