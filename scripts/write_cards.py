@@ -71,7 +71,8 @@ PrivateTest was not touched.
 
 ## Numbers on PublicTest
 
-95 % intervals from {resamples:,} bootstrap resamples, near-copies redrawn together.
+95 % intervals from {resamples:,} bootstrap resamples; of the clean faces, near-copies are drawn
+together.
 `clean` leaves out the faces of which the training faces hold a near-copy.
 With flip: margins of the face and of its mirror image are averaged.
 

@@ -141,3 +141,10 @@ def test_a_doubted_face_has_a_question_mark_and_labels_outside_its_set_are_grey(
     grey = (shown(face) == draw._OUTSIDE).all(axis=2).sum()
     assert grey > 20
     assert (shown(replace(face, set=None)) == draw._OUTSIDE).all(axis=2).sum() < grey
+
+
+@pytest.mark.parametrize(("shape", "most"), [((20_000, 1), 21_000), ((9, 2000), 4096)])
+def test_a_thin_picture_is_not_enlarged_beyond_all_bounds(shape, most):
+    image = np.zeros((*shape, 3), np.uint8)
+    drawn = draw_reading(image, reading((0.0, 0.0, float(shape[1]), float(shape[0]))))
+    assert max(drawn.shape) <= most

@@ -339,3 +339,17 @@ def test_links_to_folders_inside_a_folder_are_passed_over(tmp_path):
     (tmp_path / "in" / "file.png").symlink_to(tmp_path / "in" / "real.png" / "1.png")
     found = [str(path.relative_to(tmp_path / "in")) for path in find_images([tmp_path / "in"])]
     assert found == ["file.png", "real.png/1.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named_and_the_others_are_found(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b.png").touch()
+    listed = Path.iterdir
+
+    def iterdir(folder):
+        if folder.name == "a":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert list(find_images([tmp_path])) == [tmp_path / "a", tmp_path / "b.png"]

@@ -36,6 +36,7 @@ _DARK = (20, 20, 20)
 _BARS = 3  # scores shown per face
 _STAYS = 1.0  # widths of a face: so much nearer must another place be for a panel to move there
 _SMALLEST = 320  # px; smaller pictures are enlarged, their panels would hide them
+_LARGEST = 4096  # px; no picture is enlarged beyond that
 
 Box = tuple[float, float, float, float]
 Colour = tuple[int, int, int]
@@ -80,9 +81,10 @@ def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8
 
     Returns:
         (H', W', 3) uint8. H' and W' are H and W, but pictures under 320 px are enlarged by a
-        whole number, to be readable, and a picture that a face fills gets a strip below it.
+        whole number, to be readable (to 4,096 px at most), and a picture that a face fills gets
+        a strip below it.
     """
-    factor = math.ceil(_SMALLEST / min(image.shape[:2])) if reading.faces else 1
+    factor = _factor(*image.shape[:2]) if reading.faces else 1
     boxes = [_scaled(face.box_xyxy, factor) for face in reading.faces]
     large = _enlarged(image, factor)
     style = _Style.for_size(large.shape[1], large.shape[0])
@@ -138,7 +140,7 @@ class ClipDrawing:
     def _begin(self, image: NDArray[np.uint8], reading: Reading) -> None:
         height, width = image.shape[:2]
         self._size_wh = (width, height)
-        self._factor = math.ceil(_SMALLEST / min(width, height))
+        self._factor = _factor(width, height)
         boxes = [_scaled(face.box_xyxy, self._factor) for face in reading.faces]
         large = (height * self._factor, width * self._factor)
         if _is_filled(boxes, large):
@@ -175,6 +177,12 @@ def _kept(beside: tuple[float, float] | None, box: Box) -> tuple[float, float] |
 def _numbered(reading: Reading) -> list[tuple[int, Face]]:
     """Faces with their person's number, or else with their place."""
     return [(face.person or place, face) for place, face in enumerate(reading.faces, 1)]
+
+
+def _factor(side: int, other: int) -> int:
+    """By how much a picture is enlarged to be readable, and does not grow beyond all bounds."""
+    wanted = math.ceil(_SMALLEST / min(side, other))
+    return max(1, min(wanted, _LARGEST // max(side, other)))
 
 
 def _enlarged(image: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import stat
 import threading
 import warnings
@@ -99,17 +100,23 @@ def read_image(
 def find_images(paths: Iterable[str | Path]) -> Iterator[Path]:
     """Files as given; folders searched all the way down, images only (by suffix), sorted.
 
-    Hidden files and folders inside a folder are passed over, and so are links to folders.
+    Hidden files and folders inside a folder are passed over, and so are links to folders. A folder
+    that cannot be listed is given as it is, so that reading it fails like that of a broken file.
     """
     for path in map(Path, paths):
-        if path.is_dir():
+        if os.path.isdir(path):  # of a folder that cannot be searched Path.is_dir raises an error
             yield from _images_under(path)
         else:
             yield path
 
 
 def _images_under(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError:
+        yield folder  # who reads it is told why it cannot be
+        return
+    for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():

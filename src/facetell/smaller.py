@@ -149,7 +149,7 @@ def shrink(
         smaller = work.judged(_halved(work.folded), {})
     else:
         smaller = _integers(work, most_loss)
-    if smaller.loss > most_loss:
+    if not smaller.loss <= most_loss:
         raise ExportError(
             f"expected at most {100 * most_loss:g} points of accuracy lost, got "
             f"{100 * smaller.loss:.2f} on {smaller.comparison.n:,} validation faces. "

@@ -138,7 +138,12 @@ def train(
         raise TrainingError(
             f"teachers and train.distil belong together: expected both or neither, got "
             f"{len(teachers)} teachers and train.distil = {recipe.train.distil} in recipe "
-            f"{recipe.name}. Name finished models with --teacher, or set train.distil=0."
+            f"{recipe.name}. "
+            + (
+                "Set train.distil above 0."
+                if teachers
+                else "Name finished models with --teacher, or set train.distil=0."
+            )
         )
     if recipe.model.memory and start is None:
         raise TrainingError(
