@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ pytest.importorskip("lightning_fabric")
 from click.testing import CliRunner  # noqa: E402
 from tensorboardX.proto.event_pb2 import Event  # noqa: E402
 
-from facetell.cli import _group  # noqa: E402
+from facetell.cli import _group, main  # noqa: E402
 from facetell.datasets.groups import write_groups  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
 from facetell.errors import TrainingError  # noqa: E402
@@ -238,6 +239,17 @@ def test_refit_makes_a_new_run_and_keeps_the_old(tmp_path, recipe):
     with pytest.raises(TrainingError, match=r"expected the data that the run in .* was trained on"):
         refit_run(tmp_path / "run", tmp_path / "other", {"fit": "admm"}, dataset=other)
     assert not (tmp_path / "other").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_in_a_line(tmp_path, recipe, capsys):
+    (tmp_path / "photo.jpg").touch()
+
+    with pytest.raises(SystemExit) as left:
+        main(["train", str(recipe), "--data", TOON, "--out", str(tmp_path / "photo.jpg")])
+
+    assert left.value.code == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert re.match(r"Error: .* got: .* at .*photo\.jpg.*Choose another place", said)
 
 
 def test_a_folder_in_use_is_not_overwritten(tmp_path, recipe):

@@ -70,9 +70,17 @@ def _group() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; our own errors are one line on stderr and exit status 1."""
+    """Run the command line; our errors and the system's are a line on stderr and exit status 1."""
     try:
         _group.main(args=arguments, prog_name="facetell", standalone_mode=True)
     except FacetellError as error:
         click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:  # no right to write there, no room left
+        where = f" at {error.filename}" if error.filename else ""
+        click.echo(
+            f"Error: expected to read and write files, got: {error.strerror or error}{where}. "
+            "Choose another place, or mend this one.",
+            err=True,
+        )
         sys.exit(1)
