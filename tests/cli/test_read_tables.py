@@ -328,3 +328,11 @@ def test_readings_of_a_table_come_back(run, photos):
     run("--jsonl", out, photos)
     readings = [Reading.from_dict(json.loads(line)) for line in out.read_text().splitlines()]
     assert [reading.source for reading in readings] == sorted(names(photos))
+
+
+def test_a_table_never_replaces_a_photo_that_it_is_made_of(run, photos):
+    before = (photos / "0.png").read_bytes()
+    result = run("--jsonl", photos / "0.png", "--force", photos)
+    assert result.exit_code == 2
+    assert "would replace the photo" in result.stderr
+    assert (photos / "0.png").read_bytes() == before

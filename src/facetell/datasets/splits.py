@@ -256,7 +256,8 @@ def _own_sides(dataset: Dataset, protocol: str) -> NDArray[np.int64]:
     if not (sides == 0).any():
         raise DataError(
             f"protocol {protocol!r} needs the dataset's own training side, but {dataset.name} "
-            "has none. Use random-80-10-10, or sort the data into train/, val/ and test/.",
+            "has none. Use random-80-10-10 (`--protocol random-80-10-10`, in training `--set "
+            "data.protocol=random-80-10-10`), or sort the data into train/, val/ and test/.",
             protocol=protocol,
         )
     return sides
