@@ -132,3 +132,14 @@ def test_files_are_kept_without_force(explained, tmp_path):
     with pytest.raises(InputError, match="is there already"):
         write_explanation(found, contract, paths)
     write_explanation(found, contract, paths, force=True)
+
+
+def test_a_model_of_several_networks_is_not_said_to_lack_their_blocks(explained):
+    found, contract = explained(theta=False, sequence="mean")
+    joined = replace(contract, architecture="mean of 2 networks: one | another")
+
+    pictures = [draw_explanation(found, c, title="a.jpg") for c in (contract, joined)]
+
+    for number in (1, 2):
+        alone, several = (panel(picture, number) for picture in pictures)
+        assert (alone != several).any()

@@ -133,6 +133,9 @@ def _with_area(face: Image.Image, theta: NDArray[Any]) -> Image.Image:
 
 def _straight_panel(found: Explanation, contract: Contract) -> _Panel:
     title = "What was straightened"
+    if found.theta is None and _joined(contract):
+        words = "Several networks decide together: what each of them straightens is not shown."
+        return _Panel(title, None, words)
     if found.theta is None:
         words = "This model has no spatial transformer: its convolutions see the crop as it is."
         return _Panel(title, None, words)
@@ -160,15 +163,25 @@ def _steps_panel(found: Explanation, contract: Contract) -> _Panel:
     picture = Image.fromarray(overlay(seen, cells, largest))
     _draw_cells(picture, shares)
     kind = "row" if shares.shape[1] == 1 else "region"
+    exact = "exact"
+    if contract.results.get("precision") == "int8":
+        exact = "exact but for the rounding of eight bits"
     words = (
-        f"What each step adds to the margin of {label!r}: exact, but step n has also read the "
+        f"What each step adds to the margin of {label!r}: {exact}. Step n has also read the "
         f"{kind}s before it, and a {kind} sees beyond its borders. The face itself, not its mirror "
         "image."
     )
     return _Panel(title, picture, words, (largest, ".2f"))
 
 
+def _joined(contract: Contract) -> bool:
+    """Whether it is of several networks, as `facetell.ensemble.join` describes them."""
+    return contract.architecture.startswith("mean of ")
+
+
 def _why_no_steps(contract: Contract) -> str:
+    if _joined(contract):
+        return "Several networks decide together: what an LSTM of one of them adds is not shown."
     if contract.sequence not in ("rows", "regions"):
         return (
             "This model has no LSTM over the face: it weighs all places of the feature map alike "
