@@ -197,7 +197,7 @@ def read(
     files = list(find_images(photos))
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
-    if table is not None and table[1].resolve() in {file.resolve() for file in files}:
+    if table is not None and table[1].exists() and table[1].resolve() in map(Path.resolve, files):
         raise click.UsageError(f"the table would replace the photo {table[1]}. Name another file.")
     copies = _targets(photos, files, annotate, ".faces.jpg")
     reasons = _targets(photos, files, explain, "")
