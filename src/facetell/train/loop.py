@@ -447,6 +447,7 @@ def _show(writer: SummaryWriter | None, row: dict[str, float]) -> None:
     if writer is not None:
         for name in COLUMNS[1:]:
             writer.add_scalar(name, row[name], int(row["epoch"]))
+        writer.flush()
 
 
 def _versions() -> dict[str, str]:
