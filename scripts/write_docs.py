@@ -37,6 +37,7 @@ Results go to standard output, everything else to standard error.
 The exit status is 0 if all was done, 1 if something failed (also if it is one file of many), and 2 for a misuse of the command line.
 With `--json` a command prints one JSON object per line, of the same shape as `to_dict()` in Python.
 Files that exist are replaced only with `--force`.
+The folder of a file must be there, that of a run or of pictures is made; where either cannot be written, a command says so before it works.
 facetell reads one environment variable of its own, `FACETELL_API_KEY` for `facetell serve`; the near-copies found in a dataset are kept in `XDG_CACHE_HOME/facetell`, by default `~/.cache/facetell`.
 """  # noqa: E501
 

@@ -354,7 +354,7 @@ def test_a_failed_conversion_keeps_what_was_read(tmp_path, monkeypatch):
 def test_misuse_is_told_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"expected the folder .*none for out, found none\. Crea"):
         open_(tmp_path / "none" / "out")
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="expected a file to write, got the folder"):
         open_(tmp_path, force=True)
     with pytest.raises(InputError, match=r"as csv, jsonl, parquet, got 'xls'\. Choose one"):
         open_(tmp_path / "out", "xls")

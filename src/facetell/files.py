@@ -8,7 +8,9 @@ from pathlib import Path
 
 from facetell.errors import InputError
 
-__all__ = ["cache_folder", "check_target", "refuse_overwriting", "write_atomically"]
+__all__ = [
+    "cache_folder", "check_folder", "check_target", "refuse_overwriting", "write_atomically",
+]  # fmt: skip
 
 
 def cache_folder() -> Path:
@@ -34,13 +36,39 @@ def check_target(path: Path, overwrite: bool = False) -> None:
 
     Raises:
         InputError: the file is there and `overwrite` is not set, it is a folder, or the folder
-            that it goes into is missing.
+            that it goes into is missing, is none, or cannot be written.
     """
-    refuse_overwriting(path, overwrite and not path.is_dir())
+    if path.is_dir():
+        raise InputError(
+            f"expected a file to write, got the folder {path}. Name a file in it.", path=path
+        )
+    refuse_overwriting(path, overwrite)
     folder = path.absolute().parent
-    if not folder.is_dir():
+    if not folder.exists():
         raise InputError(
             f"expected the folder {folder} for {path.name}, found none. Create it first.",
+            path=path,
+        )
+    check_folder(folder)
+
+
+def check_folder(path: Path) -> None:
+    """Fail before the work that fills a folder, not after it. Those that are missing are made.
+
+    Raises:
+        InputError: it, or the nearest folder above it that is there, is no folder or cannot be
+            written.
+    """
+    there = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    if not there.is_dir():
+        raise InputError(
+            f"expected a folder to write into, got the file {there}. Choose another place.",
+            path=path,
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(
+            f"expected a folder that can be written, got {there}, which is not yours to write. "
+            "Choose another place, or change its permissions.",
             path=path,
         )
 

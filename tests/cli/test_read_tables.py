@@ -153,7 +153,10 @@ def test_misuse_of_tables_is_told_and_leaves_nothing_behind(run, photos, tmp_pat
         (["--csv", "a", "--jsonl", "b"], "choose one of --json, --csv, --parquet and --jsonl"),
         (["--csv", "a", "--json"], "choose one of"),
         (["--csv", tmp_path / "none" / "a"], "found none. Create it first"),
-        (["--csv", photos], "is there already"),
+        (["--csv", photos], "expected a file to write, got the folder"),
+        (["--csv", tmp_path / "a", "--annotate", tmp_path / "a"], "a file of its own for every"),
+        (["--annotate", photos / "0.png"], "expected a folder to write into, got the file"),
+        (["--explain", photos / "0.png" / "why"], "expected a folder to write into, got the file"),
     ]:
         result = run(*arguments, photos)
         assert (result.exit_code, message in result.stderr) == (2, True), result.stderr

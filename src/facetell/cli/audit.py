@@ -78,7 +78,7 @@ def audit(
     from facetell.datasets.groups import write_groups
     from facetell.report.audit import write_audit
 
-    check_targets([path for path in (report, groups) if path], force)
+    check_targets(report, groups, force=force)
     dataset = open_dataset(data, label_order=label_order)
     found = inspect(
         dataset,

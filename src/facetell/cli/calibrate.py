@@ -65,7 +65,7 @@ def calibrate(
     from facetell.files import write_atomically
     from facetell.runtime.session import load
 
-    check_targets([out], force)
+    check_targets(out, force=force)
     loaded = load(model, threads=threads)
     found, data = _margins(loaded, source, label_order, side)
     contract = fit(loaded.contract, found, data=data)

@@ -138,8 +138,13 @@ def _check_targets(options: ClipOptions) -> None:
     try:
         if options.annotate is not None:
             check_clip_target(options.annotate, force=options.force)
-        if options.plot is not None:
-            check_targets([options.plot], options.force)
+        check_targets(
+            options.table and options.table[1],
+            options.annotate,
+            options.plot,
+            folders=[options.explain],
+            force=options.force,
+        )
     except InputError as error:
         raise click.UsageError(str(error)) from error
     if (options.explain is None) != (not options.explain_at):

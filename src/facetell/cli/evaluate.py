@@ -173,7 +173,7 @@ def evaluate(
     from facetell.evaluate.table import as_groups_table, as_table
     from facetell.report.html import write_report
 
-    check_targets([path for path in (report, predictions, robustness_out) if path], force)
+    check_targets(report, predictions, robustness_out, force=force)
     errors_of = None
     if robustness:
         errors_of = find_reference(reference, open_model=lambda name: _load(name, flip, threads))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facetell.cli.options import label_order_option
+from facetell.cli.options import check_targets, label_order_option
 
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
@@ -68,10 +68,8 @@ def export(
       facetell export runs/compact --out compact.onnx
       facetell export compact --precision int8 --data fer2013.csv
     """
-    from facetell.files import refuse_overwriting
-
     path = out or _default(source, precision)
-    refuse_overwriting(path, force)
+    check_targets(path, force=force)
     if precision == "float":
         difference, _ = _export_run(source, path, data=data, label_order=label_order, name=name)
         click.echo(f"{path}  {path.stat().st_size:,} bytes, largest difference {difference:.1e}")

@@ -40,7 +40,7 @@ def join(
     from facetell.files import write_atomically
     from facetell.runtime.session import load
 
-    check_targets([out], force)
+    check_targets(out, force=force)
     dataset = open_dataset(source, label_order=label_order)
     write_atomically(out, join_models(models, dataset, name=name))
     click.echo(f"{out}  {out.stat().st_size:,} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -58,9 +59,34 @@ def model_path(model: str) -> Path:
         raise click.BadParameter(str(error), param_hint="--model") from error
 
 
-def check_targets(paths: list[Path], force: bool) -> None:
-    """Fail before minutes of work, not after."""
-    from facetell.files import check_target
+def check_targets(
+    *files: Path | None, folders: Sequence[Path | None] = (), force: bool = False
+) -> None:
+    """Fail before minutes of work, not after.
 
-    for path in paths:
+    Args:
+        files: what a command will write; None where it was not asked for.
+        folders: what it will fill, and make where they are missing.
+        force: files that are there may be replaced.
+
+    Raises:
+        InputError: one of them cannot be written, or two outputs are one file.
+    """
+    from facetell.errors import InputError
+    from facetell.files import check_folder, check_target
+
+    asked = [path for path in files if path is not None]
+    filled = [path for path in folders if path is not None]
+    taken = {path.resolve() for path in filled}
+    for path in asked:
+        if path.resolve() in taken:
+            raise InputError(
+                f"expected a file of its own for every output, got {path} twice. Choose another "
+                "name for one of them.",
+                path=path,
+            )
+        taken.add(path.resolve())
+    for path in asked:
         check_target(path, force)
+    for path in filled:
+        check_folder(path)

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import click
 
-from facetell.cli.options import abstain_option, model_option, model_path, sets_option
+from facetell.cli.options import (
+    abstain_option,
+    check_targets,
+    model_option,
+    model_path,
+    sets_option,
+)
 from facetell.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -199,6 +205,7 @@ def read(
         raise click.UsageError("found no images in the folders given; name files or other folders.")
     if table is not None and table[1].exists() and table[1].resolve() in map(Path.resolve, files):
         raise click.UsageError(f"the table would replace the photo {table[1]}. Name another file.")
+    _check_targets(table, annotate, explain, force)
     copies = _targets(photos, files, annotate, ".faces.jpg")
     reasons = _targets(photos, files, explain, "")
     settings = Settings(
@@ -228,6 +235,17 @@ def _table_asked_for(as_json: bool, **paths: Path | None) -> tuple[Form, Path] |
     if len(asked) + as_json > 1:
         raise click.UsageError("choose one of --json, --csv, --parquet and --jsonl.")
     return next(iter(asked.items()), None)  # type: ignore[return-value]
+
+
+def _check_targets(
+    table: tuple[Form, Path] | None, annotate: Path | None, explain: Path | None, force: bool
+) -> None:
+    from facetell.errors import InputError
+
+    try:
+        check_targets(table and table[1], folders=[annotate, explain], force=force)
+    except InputError as error:
+        raise click.UsageError(str(error)) from error
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def reproduce(
     from facetell.reproduce import FULL, QUICK
     from facetell.reproduce import reproduce as run
 
-    check_targets([path for path in (report, json_file) if path], force)
+    check_targets(report, json_file, folders=[out], force=force)
     if threads:
         torch.set_num_threads(threads)
     start = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import label_order_option
+from facetell.cli.options import check_targets, label_order_option
 
 if TYPE_CHECKING:
     from facetell.contract import Contract
@@ -104,6 +104,7 @@ def train(
             raise click.UsageError("give a RECIPE and --data PATH (or --resume RUN).")
         chosen = load_recipe(recipe, overrides=overrides)
         folder = out or Path("runs") / f"{chosen.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    check_targets(folders=[folder])
     if threads:
         torch.set_num_threads(threads)
     click.echo(f"recipe {chosen.name}: {chosen.purpose}", err=True)
@@ -182,6 +183,7 @@ def refit(
     require("torch", extra="train", purpose="refitting")
     from facetell.train.finish import refit_run
 
+    check_targets(folders=[out])
     changes = {"fit": fit, "l2": l2, "rho": rho, "balanced": balanced}
     chosen = {key: value for key, value in changes.items() if value is not None}
     predictor = refit_run(
