@@ -66,6 +66,8 @@ def test_the_other_reading_of_admm_is_rho():
     [
         ("[train]\nlearning_rat = 1", r"'train.learning_rat' in .*, line 2. Did you mean 'learn"),
         ("[trian]\nepochs = 1", r"'trian' in .*, line 1. Did you mean 'train'"),
+        ("[train]\nseed = -1", r"train\.seed in .* must be .*, got -1"),
+        ("[train]\nseed = 4_294_967_296", r"train\.seed in .* must be .*, got 4294967296"),
         ("seed = 1", r"'seed' in .*, line 1. Did you mean 'train.seed'"),
         ("[train]\nnoise = 0.1", r"'train.noise' in .*, line 2. Did you mean 'augment.noise'"),
         ("[train]\nepochs = 1.5", r"train.epochs in .* must be a whole number .* got 1.5"),

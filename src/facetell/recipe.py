@@ -45,6 +45,10 @@ Protocol = Literal[
 ]
 
 
+#: Largest seed that every library takes.
+MOST_SEED = 2**32 - 1
+
+
 def _option(default: Any, help: str, check: Callable[[Any], bool] = lambda _: True) -> Any:
     return field(default=default, metadata={"help": help, "check": check})
 
@@ -55,6 +59,10 @@ def _positive(value: float) -> bool:
 
 def _fraction(value: float) -> bool:
     return 0 <= value < 1
+
+
+def _seed(value: int) -> bool:
+    return 0 <= value <= MOST_SEED
 
 
 def _not_negative(value: float) -> bool:
@@ -168,7 +176,7 @@ class TrainOptions:
         "arithmetic of the convolutions while training; bf16 = bfloat16 where the processor has "
         "it, in little more than half the time",
     )
-    seed: int = _option(0, "seed of weights, order, augmentation and dropout", _not_negative)
+    seed: int = _option(0, "seed of weights, order, augmentation and dropout", _seed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -205,3 +205,14 @@ def test_a_file_without_a_column_is_told_from_what_stays_together(loaded, tmp_pa
 
 def test_help_ends_with_an_example():
     assert run("--help").stdout.rstrip().endswith("--report report.html")
+
+
+@pytest.mark.parametrize(
+    "option", [("--seed", "-1"), ("--seed", 2**32), ("--fold", "-1"), ("--threads", 0)]
+)
+def test_numbers_that_cannot_be_are_a_misuse(loaded, option):
+    result = run("good", "--data", "x", *option)
+
+    assert result.exit_code == 2
+    assert f"{option[0]}': {option[1]} is not in the range" in result.stderr
+    assert loaded == []

@@ -241,15 +241,50 @@ def test_refit_makes_a_new_run_and_keeps_the_old(tmp_path, recipe):
     assert not (tmp_path / "other").exists()
 
 
-def test_a_place_that_cannot_be_written_is_named_in_a_line(tmp_path, recipe, capsys):
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [
+        (False, r"Error: .* got the file .*photo\.jpg\. Choose another place"),
+        (True, r"Error: .* got: .* at .*photo\.jpg.*Choose another place"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named_in_a_line(
+    tmp_path, recipe, capsys, monkeypatch, later, message
+):
     (tmp_path / "photo.jpg").touch()
+    if later:  # it could be written when the command looked
+        monkeypatch.setattr("facetell.cli.train.check_targets", lambda *_, **__: None)
 
     with pytest.raises(SystemExit) as left:
         main(["train", str(recipe), "--data", TOON, "--out", str(tmp_path / "photo.jpg")])
 
     assert left.value.code == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert re.match(r"Error: .* got: .* at .*photo\.jpg.*Choose another place", said)
+    assert re.match(message, said)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threads", "-2"], "'--threads': -2 is not in the range"),
+        (["--devices", "0"], "'--devices': 0 is not in the range"),
+    ],
+)
+def test_numbers_of_threads_and_devices_that_cannot_be_are_a_misuse(recipe, options, message):
+    done = CliRunner().invoke(_group, ["train", str(recipe), "--data", TOON, *options])
+
+    assert (done.exit_code, message in done.output) == (2, True), done.output
+
+
+def test_devices_that_are_not_here_are_told(tmp_path, recipe):
+    missing = "mps" if torch.cuda.is_available() else "cuda"
+
+    with pytest.raises(
+        TrainingError, match=rf"devices that this machine has, got accelerator '{missing}' and 1 "
+    ):
+        train(load_recipe(recipe), toon(), tmp_path / "run", accelerator=missing)
+    with pytest.raises(TrainingError, match=r"0 devices: .* Train with --accelerator auto"):
+        train(load_recipe(recipe), toon(), tmp_path / "run", accelerator="cpu", devices=0)
 
 
 def test_a_folder_in_use_is_not_overwritten(tmp_path, recipe):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from click.core import ParameterSource
 
-from facetell.cli.options import check_targets, label_order_option
+from facetell.cli.options import check_targets, label_order_option, seed_range
 from facetell.cli.progress import Progress
 from facetell.cli.robustness import (
     check_robustness_options,
@@ -58,7 +58,12 @@ Example:
     show_default=True,
     help="How training, validation and test faces are kept apart.",
 )
-@click.option("--fold", default=0, help="leave-one-subject-out: which subject judges, from 0.")
+@click.option(
+    "--fold",
+    type=click.IntRange(min=0),
+    default=0,
+    help="leave-one-subject-out: which subject judges, from 0.",
+)
 @click.option(
     "--side",
     type=click.Choice(["validation", "test"]),
@@ -91,7 +96,13 @@ Example:
 @click.option(
     "--flip/--no-flip", default=None, help="Average with the mirror image.  [default: the model's]"
 )
-@click.option("--seed", default=0, show_default=True, help="Of the split and of the bootstrap.")
+@click.option(
+    "--seed",
+    type=seed_range,
+    default=0,
+    show_default=True,
+    help="Of the split and of the bootstrap.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads of the ONNX runtime.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of the table.")
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write HTML.")

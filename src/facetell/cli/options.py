@@ -7,12 +7,17 @@ from pathlib import Path
 
 import click
 
+from facetell.recipe import MOST_SEED
 from facetell.runtime import DEFAULT_MODEL
 
 __all__ = [
     "abstain_option", "check_targets", "label_order_option", "model_option", "model_path",
-    "sets_option",
+    "seed_range", "sets_option",
 ]  # fmt: skip
+
+
+#: What --seed takes.
+seed_range = click.IntRange(0, MOST_SEED)
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:

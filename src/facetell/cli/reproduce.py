@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from facetell.cli.options import check_targets, seed_range
+
 __all__ = ["reproduce"]
 
 
@@ -40,14 +42,20 @@ Example:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Also write every number as JSON.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of splits, training and bootstrap.")
+@click.option(
+    "--seed",
+    type=seed_range,
+    default=0,
+    show_default=True,
+    help="Of splits, training and bootstrap.",
+)
 @click.option(
     "--accelerator",
     default="auto",
     show_default=True,
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
 )
-@click.option("--threads", type=int, help="CPU threads [all cores].")
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads [all cores].")
 @click.option("--force", is_flag=True, help="Overwrite the report.")
 def reproduce(
     more: tuple[str, ...],
@@ -71,7 +79,6 @@ def reproduce(
 
     torch = require("torch", extra="train", purpose="training")
     require("lightning_fabric", extra="train", purpose="training")
-    from facetell.cli.options import check_targets
     from facetell.cli.train import show_training
     from facetell.files import write_atomically
     from facetell.report.reproduction import write_reproduction

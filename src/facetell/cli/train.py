@@ -48,8 +48,9 @@ __all__ = ["refit", "result_line", "show_training", "train"]
               help="Join the networks, five at most, in the file `ensemble.onnx`.")  # fmt: skip
 @click.option("--accelerator", default="auto", show_default=True,
               type=click.Choice(["auto", "cpu", "cuda", "mps"]))  # fmt: skip
-@click.option("--devices", default=1, show_default=True, help="Processes or GPUs.")
-@click.option("--threads", type=int, help="CPU threads per process [all cores].")
+@click.option("--devices", default=1, show_default=True, type=click.IntRange(min=1),
+              help="Processes or GPUs.")  # fmt: skip
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads per process [all cores].")
 def train(
     recipe: str | None, source: str | None, label_order: str | None, out: Path | None,
     overrides: tuple[str, ...], start: str | None, clips: Path | None,

@@ -28,6 +28,7 @@ from facetell.recipe import Recipe, recipe_from_dict
 from facetell.train.batches import held_out_clips
 from facetell.train.checkpoint import save_checkpoint
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.record import RECORD, read_record
 from facetell.train.stretches import Stretches
 
 __all__ = [
@@ -228,9 +229,10 @@ def refit_run(
         say: progress in words.
 
     Raises:
-        TrainingError: the folder holds a run, or these are not the data the run was trained on.
+        TrainingError: the folder holds a run, the record of the finished one was damaged, or these
+            are not the data it was trained on.
     """  # fmt: skip
-    if (folder / "run.json").exists():
+    if (folder / RECORD).exists():
         raise TrainingError(
             f"expected a new folder, got {folder}, which holds a run. Name another."
         )
@@ -239,7 +241,7 @@ def refit_run(
     values = before.recipe.to_dict()
     values["svm"] |= changes
     recipe = recipe_from_dict(values)
-    about = json.loads((run / "run.json").read_text())
+    about = read_record(run)
     whole, together, parts = reopen(
         run, recipe, source=source, label_order=label_order, dataset=dataset
     )
@@ -258,7 +260,7 @@ def refit_run(
     if together is not None:
         write_groups(whole, together, folder / GROUPS, overwrite=True)
     about |= {"recipe": recipe.to_dict(), "refitted_from": run.name}
-    write_atomically(folder / "run.json", json.dumps(about, indent=2) + "\n")
+    write_atomically(folder / RECORD, json.dumps(about, indent=2) + "\n")
     return finish(before.model, recipe, contract, dataset, parts, folder, say=say)
 
 
@@ -292,7 +294,7 @@ def reopen(
         dataset: the data themselves, where they are open already.
     """
     if dataset is None:
-        about = json.loads((run / "run.json").read_text())
+        about = read_record(run)
         dataset = open_dataset(source or about["data_source"], label_order=label_order)
     together = run_groups(run, dataset)
     return dataset, together, split_for(recipe, dataset, together)

@@ -30,6 +30,7 @@ import lightning_fabric as lightning
 import numpy as np
 import torch
 import torch.nn.functional as F
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from numpy.typing import NDArray
 from tensorboardX import SummaryWriter
 from torch import Tensor
@@ -55,6 +56,7 @@ from facetell.train.checkpoint import (
 from facetell.train.finish import GROUPS, Judge, finish, make_contract, run_groups, split_for
 from facetell.train.growth import grow, read_trunk, with_start
 from facetell.train.predictor import TorchPredictor, load_run
+from facetell.train.record import RECORD, read_record
 from facetell.train.stretches import ClipSides, with_clips
 from facetell.train.teachers import Teachers
 
@@ -119,7 +121,8 @@ def train(
         The finished model, ready to judge.
 
     Raises:
-        TrainingError: the folder is in use, the resumed run differs, or the loss is not finite;
+        TrainingError: the folder is in use, the resumed run differs, the machine has no such
+            devices, or the loss is not finite;
             or the recipe's LSTM over frames has nothing to start from, or the network cannot
             begin with what it is to start from; or what teaches it or lends it features may have
             seen faces that it is chosen on.
@@ -150,9 +153,7 @@ def train(
             f"recipe {recipe.name} trains an LSTM over frames on top of a finished run, and got "
             "none. Give one with --start RUN, trained by a recipe with the same blocks."
         )
-    fabric = lightning.Fabric(
-        accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
-    )
+    fabric = _fabric(accelerator, devices)
     fabric.launch()
     if not fabric.is_global_zero:
         progress = Progress()
@@ -299,6 +300,18 @@ def train(
     )  # fmt: skip
 
 
+def _fabric(accelerator: str, devices: int) -> lightning.Fabric:
+    try:
+        return lightning.Fabric(
+            accelerator=accelerator, devices=devices, strategy="ddp" if devices > 1 else "auto"
+        )
+    except (MisconfigurationException, RuntimeError, ValueError) as error:
+        raise TrainingError(
+            f"expected devices that this machine has, got accelerator {accelerator!r} and "
+            f"{devices} devices: {error} Train with --accelerator auto and --devices 1."
+        ) from error
+
+
 def learning_rate(recipe: Recipe, step: int, total: int) -> float:
     """The rate at a step: linear warm-up, then half a cosine to zero (or constant)."""
     peak = recipe.train.learning_rate
@@ -386,14 +399,14 @@ def _open_folder(
     clips: str | None,
     teachers: Sequence[str | Path],
 ) -> None:
-    record = folder / "run.json"
+    record = folder / RECORD
     if record.exists() and not resume:
         raise TrainingError(
             f"expected a new folder for the run, got {folder}, which holds one. "
             f"Continue it with --resume {folder}, or choose another with --out."
         )
     if resume and record.exists():
-        before = json.loads(record.read_text())
+        before = read_record(folder)
         same = {
             "recipe": recipe_from_dict(before["recipe"]) == recipe,
             "data": before["data"] == contract.data,
@@ -428,7 +441,7 @@ def _open_folder(
 
 def _check_together(run: Path, dataset: Dataset, groups: NDArray[np.int64] | None) -> None:
     """Whether a finished run, where it is one, had the same faces share a side."""
-    if not (run / "run.json").exists():
+    if not (run / RECORD).exists():
         return
     theirs = run_groups(run, dataset)
     both = [g for g in (groups, theirs) if g is not None]
@@ -472,8 +485,7 @@ def _commit() -> str:
 
 def _recorded(folder: Path, name: str) -> Any:
     """What an interrupted run wrote down; None if it did not."""
-    record = folder / "run.json"
-    return json.loads(record.read_text()).get(name) if record.exists() else None
+    return read_record(folder).get(name) if (folder / RECORD).exists() else None
 
 
 def _take_over(network: Hybrid, run: str | Path) -> None:
@@ -541,11 +553,8 @@ def resumed_recipe(folder: Path) -> tuple[Recipe, str, str | None]:
     """The recipe of an interrupted run, and where its data and its clips, if any, came from.
 
     Raises:
-        TrainingError: no run there.
+        TrainingError: no run there, or its record was damaged.
     """
-    record = folder / "run.json"
-    if not record.is_file():
-        raise TrainingError(f"expected a training run (with run.json) at {folder}, found none.")
-    about = json.loads(record.read_text())
-    recipe = recipe_from_dict(about["recipe"])
-    return recipe, str(about["data_source"]), about.get("clips_source")
+    about = read_record(folder)
+    recipe = recipe_from_dict(about["recipe"], where=str(folder / RECORD))
+    return recipe, about["data_source"], about.get("clips_source")
