@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from facetell.cli.bench import bench
 from facetell.cli.models import models
-from facetell.errors import InputError
+from facetell.errors import ContractError, InputError
+from facetell.labels import EMOTIONS
 from facetell.runtime import session
 from facetell.runtime.session import load
 from facetell.runtime.speed import _counts
@@ -137,3 +138,37 @@ def test_tuning_names_the_best_of_what_it_timed(tiny_model_path):
 
 def test_tuning_tries_powers_of_two_and_all_processors():
     assert [_counts(most) for most in (1, 2, 6)] == [[1], [1, 2], [1, 2, 4, 6]]
+
+
+def test_models_with_and_without_contempt_are_judged_on_data_without(
+    tmp_path, make_model, tiny_model_path
+):
+    eight = make_model(tmp_path / "eight.onnx", labels=(*EMOTIONS, "contempt"))
+    result = CliRunner().invoke(
+        bench, [str(eight), str(tiny_model_path), "--data", "toon", "--repeats", "1", "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert [json.loads(line)["name"] for line in result.stdout.splitlines()] == ["eight", "tiny"]
+
+
+def test_a_model_that_lacks_a_label_is_refused_before_any_is_judged(
+    tmp_path, make_model, tiny_model_path
+):
+    six = make_model(tmp_path / "six.onnx", labels=EMOTIONS[:6])
+    result = CliRunner().invoke(bench, [str(tiny_model_path), str(six), "--data", "toon"])
+    assert isinstance(result.exception, ContractError)
+    assert "judging" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--range", "0-1", "--mean", "0.5"], "got range 0-1 and mean 0.5. Leave one of them out."),
+        (["--std", "0"], "std must be numbers above 0, got 0. Correct the options."),
+        (["--channels", "2"], "channels must be 1 or 3, got 2. Correct the options."),
+    ],
+)
+def test_impossible_descriptions_are_a_misuse(third_party, options, message):
+    result = CliRunner().invoke(bench, [str(third_party), *options])
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())

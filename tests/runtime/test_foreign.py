@@ -51,8 +51,12 @@ def test_the_graph_tells_how_it_takes_faces(tmp_path, shape, said, expected):
         (["n", "c", "h", "w"], {}, r"expected to know its layout.*Give --layout NCHW"),
         (["n", "c", 48, 48], {"layout": "NCHW"}, "expected to know its channels"),
         (["n", 1, 48, 48], {"size": 64}, "expected size 48 as in the graph, got 64"),
-        (["n", 1, 48, 64], {}, "expected square faces"),
-        (["n", 4, 48, 48], {"layout": "NCHW"}, "1 or 3 channels"),
+        (
+            ["n", 1, 48, 64],
+            {},
+            r"expected square faces, .* 48 px high and 64 px wide\. Only models of",
+        ),
+        (["n", 4, 48, 48], {"layout": "NCHW"}, "1 or 3 channels.* Correct --layout"),
     ],
 )
 def test_what_the_graph_leaves_open_is_asked_for(tmp_path, shape, said, message):
@@ -74,7 +78,16 @@ def test_a_graph_that_takes_no_images_is_refused(tmp_path, make_model):
         ({"labels": KERAS_NAMES}, "expected to know its range"),
         ({"labels": KERAS_NAMES[:5], "range": "0-1"}, "as many labels as it has outputs, 7, got 5"),
         ({"labels": ("joy", "happy", *"abcde"), "range": "0-1"}, "expected different labels"),
-        ({"labels": KERAS_NAMES, "mean": (0.5, 0.5)}, "--mean and --std with 1 or 1 numbers"),
+        (
+            {"labels": KERAS_NAMES, "mean": (0.5, 0.5)},
+            "--mean and --std with 1 number, got 2 and 1",
+        ),
+        ({"labels": ("happy",), "range": "0-1"}, "two labels or more, got happy.* with --labels"),
+        (
+            {"labels": ("hapy", *KERAS_NAMES[:3], *KERAS_NAMES[4:]), "range": "0-1"},
+            "every label of the data, got none for happy among hapy, angry.* Correct --labels",
+        ),
+        ({"labels": (*"abcdefg",), "range": "0-1"}, "got none for angry, .* Correct --labels"),
     ],
 )
 def test_names_and_pixels_are_never_guessed(tmp_path, said, message):
@@ -161,11 +174,57 @@ def test_other_number_types_are_fed_as_the_graph_wants_them(tmp_path):
 def test_a_file_beside_the_model_describes_it(tmp_path):
     assert read_description(tmp_path / "m.onnx") == Description()
     (tmp_path / "m.toml").write_text(
-        'labels = ["anger", "joy"]\nrange = "0-1"\nsize = 48\nmean = [0.5]\n', "utf-8"
+        'labels = ["anger", "joy"]\nsize = 48\nmean = [0.5]\n', "utf-8"
     )
     said = read_description(tmp_path / "m.onnx")
-    assert said == Description(labels=("anger", "joy"), range="0-1", size=48, mean=(0.5,))
+    assert said == Description(labels=("anger", "joy"), size=48, mean=(0.5,))
+    (tmp_path / "m.toml").write_text('range = "0-1"\nsize = 48\n', "utf-8")
+    said = read_description(tmp_path / "m.onnx")
+    assert said == Description(range="0-1", size=48)
     assert said.updated(Description(size=64, range="-1-1")).size == 64
+
+
+def test_options_say_the_pixels_in_place_of_the_file_beside_the_model():
+    normal, ranged = Description(mean=(0.5,), std=(0.25,), size=48), Description(range="0-1")
+
+    assert normal.updated(ranged) == Description(range="0-1", size=48)
+    assert ranged.updated(normal) == normal
+    assert normal.updated(Description(std=(1.0,))) == Description(mean=(0.5,), std=(1.0,), size=48)
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"range": "0-1", "mean": (0.5,)}, r"got range 0-1 and mean 0\.5\. Leave one of them out"),
+        ({"range": "0-1", "std": (0.5, 1)}, r"got range 0-1 and std 0\.5, 1\. Leave one"),
+        ({"std": (0.5, 0.0)}, r"std must be numbers above 0, got 0\.5, 0\."),
+        ({"std": (float("nan"),)}, r"std must be numbers above 0, got nan\."),
+        ({"mean": (float("inf"),)}, r"mean must be finite numbers, got inf\."),
+        ({"channels": 2}, r"channels must be 1 or 3, got 2\."),
+    ],
+)
+def test_what_cannot_be_said_of_pixels_is_an_error(said, message):
+    with pytest.raises(InputError, match=message):
+        Description(**said)
+
+
+@pytest.mark.parametrize(
+    ("said", "given"),
+    [
+        ({"range": "0-1"}, "--range 0-1"),
+        ({"range": "-1-1"}, "--range -1-1"),
+        ({"mean": (0.5,), "std": (0.5,)}, "--mean and --std"),
+    ],
+)
+def test_whole_numbers_are_fed_from_0_to_255_only(tmp_path, said, given):
+    onnx = pytest.importorskip("onnx")
+    path = write_foreign(tmp_path / "m.onnx", ["n", 48, 48, 1], dtype=onnx.TensorProto.UINT8)
+
+    with pytest.raises(InputError, match=rf"from 0 to 255 .*, got {given}, .* Give --range 0-255"):
+        ForeignModel(path, Description(labels=KERAS_NAMES, **said))
+    with pytest.raises(InputError, match="Give --range 0-255, or write range"):
+        ForeignModel(path, Description(labels=KERAS_NAMES))
+    ForeignModel(path, Description(labels=KERAS_NAMES, mean=(0,), std=(1 / 255,)))
 
 
 @pytest.mark.parametrize(
@@ -190,3 +249,30 @@ def test_a_model_with_a_contract_needs_no_description(tmp_path, tiny_model_path)
     assert isinstance(load_any(tiny_model_path, Description()), Model)
     path = write_foreign(tmp_path / "m.onnx", ["n", 48, 48, 1])
     assert isinstance(load_any(path, KERAS), ForeignModel)
+
+
+def test_a_model_of_ours_leaves_out_what_the_data_do_not_have(tmp_path, make_model):
+    path = make_model(tmp_path / "m.onnx", labels=(*EMOTIONS[:3], "contempt", *EMOTIONS[3:]))
+    some = np.random.default_rng(0).integers(0, 256, (9, 48, 48)).astype(np.uint8)
+    whole, model = (
+        load_any(path, Description(), labels=(*EMOTIONS, "contempt")),
+        load_any(path, Description(), labels=EMOTIONS, flip=False),
+    )
+
+    assert isinstance(whole, Model)
+    assert model.contract.labels == EMOTIONS
+    kept = [0, 1, 2, 4, 5, 6, 7]
+    alone = load_any(path, Description(), labels=(*EMOTIONS, "contempt"), flip=False).predict(some)
+    found = model.predict(some)
+    assert np.array_equal(found.margins, alone.margins[:, kept])
+    assert found.scores.sum(axis=1) == pytest.approx(np.ones(9))
+    parts = alone.scores[:, kept] / (1 - alone.scores[:, 3:4])
+    assert np.allclose(found.scores, parts, atol=1e-5)
+    assert not model.flip
+    assert load_any(path, Description(), labels=EMOTIONS).flip
+
+
+def test_a_model_of_ours_without_a_label_of_the_data_stays_as_it_is(tiny_model_path):
+    model = load_any(tiny_model_path, Description(), labels=(*EMOTIONS, "contempt"))
+
+    assert isinstance(model, Model)

@@ -129,7 +129,10 @@ def bench(
         paths = [locate(model) for model in models]
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="MODEL") from error
-    given = Description(**{key: value for key, value in said.items() if value})
+    try:
+        given = Description(**{key: value for key, value in said.items() if value})
+    except InputError as error:
+        raise click.UsageError(f"{error} Correct the options.") from error
     described = [(path, read_description(path).updated(given)) for path in paths]
     if tune:
         _tune(described, repeats, as_json)
@@ -157,6 +160,7 @@ def _judged(
     """Every model on the same faces. What cannot be judged is an error before any is."""
     from facetell.datasets import open_dataset
     from facetell.datasets.splits import split
+    from facetell.evaluate.judged import score_columns
     from facetell.evaluate.side_by_side import accuracies, known_clean
     from facetell.runtime.foreign import load_any
 
@@ -165,6 +169,8 @@ def _judged(
         load_any(path, said, labels=dataset.labels, threads=threads, flip=flip)
         for path, said in described
     ]
+    for model in models:
+        score_columns(model.contract, dataset.labels, dataset.name)
     official, clean = split(dataset), known_clean(dataset)
     if clean is None:
         click.echo(

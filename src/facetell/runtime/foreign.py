@@ -7,6 +7,7 @@ range of the pixels) is asked for, never guessed.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -20,7 +21,7 @@ from facetell.contract import METADATA_KEY, Contract
 from facetell.errors import InputError
 from facetell.graph import open_graph
 from facetell.labels import EMOTIONS, canonical
-from facetell.predictor import Prediction, softmax
+from facetell.predictor import Prediction, Predictor, softmax
 from facetell.runtime.session import BATCH, Model
 from facetell.tensors import normalise
 
@@ -51,8 +52,8 @@ class Description:
         size: side of the face, px.
         channels: 1 (grey) or 3 (RGB).
         range: of the pixels: 0-255, 0-1 or -1-1; the short way to say mean and std.
-        mean: per channel, on the 0-1 scale.
-        std: per channel, on the 0-1 scale.
+        mean: per channel, on the 0-1 scale; with std in place of range.
+        std: per channel, on the 0-1 scale, above 0.
         layout: NCHW or NHWC.
         output: logits or probabilities.
     """
@@ -77,10 +78,26 @@ class Description:
             if not all(isinstance(value, kind) for value in getattr(self, name)):
                 wanted = "texts" if kind is str else "numbers"
                 raise InputError(f"{name} must be a list of {wanted}, got {getattr(self, name)!r}.")
+        if self.channels not in (0, 1, 3):
+            raise InputError(f"channels must be 1 or 3, got {self.channels}.")
+        if not all(map(math.isfinite, self.mean)):
+            raise InputError(f"mean must be finite numbers, got {_list(self.mean)}.")
+        if not all(0 < value < math.inf for value in self.std):
+            raise InputError(f"std must be numbers above 0, got {_list(self.std)}.")
+        if self.range and (self.mean or self.std):
+            given = f"mean {_list(self.mean)}" if self.mean else f"std {_list(self.std)}"
+            raise InputError(
+                f"expected range, or mean and std in its place, got range {self.range} and "
+                f"{given}. Leave one of them out."
+            )
 
     def updated(self, other: Description) -> Description:
         """This, with what the other says in place of it."""
         said = {f.name: getattr(other, f.name) for f in fields(other) if getattr(other, f.name)}
+        if other.range:
+            said |= {"mean": (), "std": ()}
+        elif other.mean or other.std:
+            said["range"] = ""
         return replace(self, **said)
 
 
@@ -168,10 +185,16 @@ def read_interface(graph: onnxruntime.InferenceSession, said: Description, path:
     channels, height, width = (shape[axis] for axis in axes)
     channels = _agreed(path, "channels", channels, said.channels)
     size = _agreed(path, "size", height or width, said.size)
-    if (height and width and height != width) or channels not in (1, 3):
+    read = f"an input of the shape {inputs[0].shape} read as {layout}"
+    if channels not in (1, 3):
         raise InputError(
-            f"{path}: expected square faces with 1 or 3 channels, got an input of the shape "
-            f"{inputs[0].shape} read as {layout}. Correct --layout."
+            f"{path}: expected faces with 1 or 3 channels, got {read}. "
+            "Correct --layout, or leave the model out."
+        )
+    if height and width and height != width:
+        raise InputError(
+            f"{path}: expected square faces, got {read}: {height} px high and {width} px wide. "
+            "Only models of square faces can be measured beside ours."
         )
     dtype = _DTYPES[inputs[0].type]
     return Interface(inputs[0].name, layout, shape[0], channels, size, dtype)
@@ -219,7 +242,8 @@ class ForeignModel:
         flip: average each face with its mirror image.
 
     Raises:
-        InputError: names, range or something else is not known.
+        InputError: names, range or something else is not known, or no output scores one of the
+            data's labels.
     """
 
     def __init__(
@@ -235,11 +259,11 @@ class ForeignModel:
         self._graph = open_graph(path, threads=threads)
         self._interface = read_interface(self._graph, said, path)
         names = _names(path, said)
-        mean, std = _normal(path, said, self._interface.channels)
+        mean, std = _normal(path, said, self._interface)
         self._columns = [i for i, name in enumerate(names) if name in labels]
         self.contract = Contract(
             name=path.stem,
-            labels=tuple(names[i] for i in self._columns),
+            labels=tuple(names),
             face_px=self._interface.size,
             channels=self._interface.channels,
             mean=mean,
@@ -248,6 +272,14 @@ class ForeignModel:
             score_meaning="A third party's scores, as its graph gives them.",
         )
         self._output = self._find_output(len(names))
+        missing = [label for label in labels if label not in names]
+        if missing:
+            raise InputError(
+                f"{path}: expected an output for every label of the data, got none for "
+                f"{', '.join(missing)} among {', '.join(names)}. Correct --labels, or judge on "
+                "data with the model's labels."
+            )
+        self.contract = replace(self.contract, labels=tuple(names[i] for i in self._columns))
         self._logits = (said.output or self._guess_output()) == "logits"
 
     def predict(self, faces: NDArray[np.uint8]) -> Prediction:
@@ -301,6 +333,28 @@ class ForeignModel:
         return "probabilities" if sums else "logits"
 
 
+class _Narrowed:
+    """A model of ours without the labels that the data do not have; the others' scores sum to 1."""
+
+    def __init__(self, model: Model, labels: Sequence[str]) -> None:
+        self._model, self.flip = model, model.flip
+        names = model.contract.labels
+        self._columns = [i for i, name in enumerate(names) if name in labels]
+        self.contract = replace(
+            model.contract,
+            labels=tuple(names[i] for i in self._columns),
+            score_factors=(),
+            certainty=None,  # both say something of all the labels
+        )
+
+    def predict(self, faces: NDArray[np.uint8]) -> Prediction:
+        """Margins and scores of N faces, of the labels that are left."""
+        found = self._model.predict(faces)
+        scores = np.maximum(found.scores[:, self._columns], np.float32(1e-12))
+        scores = scores / scores.sum(axis=1, keepdims=True)
+        return Prediction(found.margins[:, self._columns], scores)
+
+
 def load_any(
     path: Path,
     said: Description,
@@ -308,11 +362,15 @@ def load_any(
     labels: Sequence[str] = EMOTIONS,
     threads: int | None = None,
     flip: bool | None = None,
-) -> Model | ForeignModel:
-    """A model with a contract by its contract, another by what its user says of it."""
+) -> Predictor:
+    """A model with a contract by its contract, another by what its user says of it.
+
+    Labels that the data do not have, such as contempt, are left out of both.
+    """
     graph = open_graph(path, threads=1)
     if METADATA_KEY in graph.get_modelmeta().custom_metadata_map:
-        return Model(path, threads=threads, flip=flip)
+        model = Model(path, threads=threads, flip=flip)
+        return _Narrowed(model, labels) if set(model.contract.labels) > set(labels) else model
     return ForeignModel(path, said, labels=labels, threads=threads, flip=flip)
 
 
@@ -320,6 +378,11 @@ def _names(path: Path, said: Description) -> list[str]:
     if not said.labels:
         raise _untold(path, "labels", "a graph has no names", ",".join(EMOTIONS))
     names = [canonical(name) or name.strip().lower() for name in said.labels]
+    if len(names) < 2:
+        raise InputError(
+            f"{path}: expected two labels or more, got {', '.join(said.labels)}. Name every "
+            "output in order with --labels."
+        )
     if len(set(names)) < len(names):
         raise InputError(
             f"{path}: expected different labels, got {', '.join(said.labels)}. Correct --labels."
@@ -328,19 +391,32 @@ def _names(path: Path, said: Description) -> list[str]:
 
 
 def _normal(
-    path: Path, said: Description, channels: int
+    path: Path, said: Description, interface: Interface
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation per channel, on the 0-1 scale."""
+    channels, whole = interface.channels, interface.dtype is np.uint8
     if said.mean or said.std:
         mean, std = said.mean or (0.0,), said.std or (1.0,)
     elif said.range:
         mean, std = (_RANGES[said.range][0],), (_RANGES[said.range][1],)
     else:
-        raise _untold(path, "range", "a graph does not say how pixels are scaled", "0-1")
+        example = "0-255" if whole else "0-1"
+        raise _untold(path, "range", "a graph does not say how pixels are scaled", example)
     mean, std = (tuple(map(float, v)) * (channels if len(v) == 1 else 1) for v in (mean, std))
     if len(mean) != channels or len(std) != channels:
+        wanted = "1 number" if channels == 1 else f"1 or {channels} numbers"
         raise InputError(
-            f"{path}: expected --mean and --std with 1 or {channels} numbers, got {len(mean)} and "
-            f"{len(std)}. Give one per channel."
+            f"{path}: expected --mean and --std with {wanted}, got {len(mean)} and {len(std)}. "
+            "Give one per channel."
+        )
+    if whole and not np.allclose([*mean, *std], [*(0.0,) * channels, *(1 / 255,) * channels]):
+        given = f"--range {said.range}" if said.range else "--mean and --std"
+        raise InputError(
+            f"{path}: expected pixels from 0 to 255 for a graph that reads whole numbers (uint8), "
+            f"got {given}, of which rounding would leave next to nothing. Give --range 0-255."
         )
     return mean, std
+
+
+def _list(numbers: Sequence[float]) -> str:
+    return ", ".join(f"{number:g}" for number in numbers)
