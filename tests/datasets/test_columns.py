@@ -85,3 +85,15 @@ def test_faces_of_one_photo_with_different_values_are_refused(manifest):
 
     manifest.write_text(text.replace("sad,b", "sad,a"))
     assert read_column(open_dataset(manifest), "camera", source=manifest)[-1] == "a"
+
+
+def test_rows_of_ones_own_table_that_differ_are_refused(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,light\nface/0,dim\nface/0, dim\nface/1,dim\n")
+    assert read_column(small_dataset(4), f"{path}:light") == ("dim", "dim", "", "")
+
+    path.write_text("file,light\nface/0,dim\nface/0,\nface/1,dim\n")
+    with pytest.raises(
+        DataError, match=r"of light for each file in .*, found .* for 1, .* face/0: 'dim' and ''\."
+    ):
+        read_column(small_dataset(4), f"{path}:light")

@@ -69,3 +69,18 @@ def test_a_file_is_kept_unless_told_otherwise(dataset, tmp_path):
         write_groups(dataset, groups, path)
     assert path.read_text() == "mine"
     assert write_groups(dataset, groups, path, overwrite=True) == path
+
+
+def test_rows_that_say_different_things_of_a_sample_are_an_error(dataset, tmp_path):
+    path = tmp_path / "groups.csv"
+    rows = [f"face/{i},{i % 5}" for i in range(len(dataset))]
+    path.write_text("\n".join(["id,group", *rows, *rows]) + "\n")
+    assert read_groups(dataset, path).tolist() == [i % 5 for i in range(len(dataset))]
+
+    path.write_text("\n".join(["id,group", *rows, "face/7,x", "face/7,y", "face/3,0"]) + "\n")
+    with pytest.raises(DataError) as told:
+        read_groups(dataset, path)
+    assert str(told.value) == (
+        f"expected one value of group for each id in {path}, found different ones for 2, the first "
+        "for face/7: '2' and 'x'. Correct the file."
+    )

@@ -11,6 +11,7 @@ from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.judged import judge
 from facetell.evaluate.slices import Slices, slices_of
 from facetell.evaluate.table import as_groups_table
+from facetell.report.sliced import groups_section
 from judging import FakePredictor, small_dataset
 
 
@@ -160,3 +161,33 @@ def test_other_samples_are_refused(judged):
 
 def test_the_examples_run():
     assert doctest.testmod(module).failed == 0
+
+
+def test_many_small_groups_are_counted_in_place_of_listed(judged):
+    ids = [f"id-{i}" for i in range(len(judged.dataset))]
+    rarely = [f"id-{i % 20}" if i % 8 == 7 else "large" for i in range(len(ids))]
+
+    all_small = slices_of(judged, ids, "id")
+    mixed = slices_of(judged, ["large"] * 1000 + ids[1000:], "mixed")
+    few = slices_of(judged, rarely, "few")
+
+    assert (all_small.shown, all_small.gaps) == ((), ())
+    assert len(all_small.groups) == len(judged)
+    assert as_groups_table(all_small) == "by id\n\n350 groups of fewer than 50 faces are not listed"
+    assert "350 groups have fewer than 50 faces each" in " ".join(all_small.notes)
+    assert max(map(len, all_small.notes)) < 200
+    assert [group.name for group in mixed.shown] == ["large"]
+    assert "\n100 groups of fewer than 50 faces are not listed\n" in as_groups_table(mixed)
+    assert "id-" not in as_groups_table(mixed) + " ".join(mixed.notes)
+    assert few.shown == few.groups
+    assert 1 < len(few.groups) <= 21
+    assert "not listed" not in as_groups_table(few)
+    assert groups_section(all_small).startswith("<section")
+    assert "id-" not in groups_section(mixed)
+
+
+def test_many_small_groups_of_people_are_not_named_either(judged):
+    together = replace(judged, split=replace(judged.split, groups=np.arange(1400) // 100))
+    found = slices_of(together, [f"id-{i}" for i in range(len(judged.dataset))], "id")
+
+    assert "id-" not in " ".join(found.notes)

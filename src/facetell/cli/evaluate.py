@@ -86,7 +86,7 @@ Example:
     type=click.IntRange(min=2),
     default=50,
     show_default=True,
-    help="Groups of fewer faces are listed, not tested.",
+    help="Groups of fewer faces are listed, not tested; counted, where they are more than 20.",
 )
 @click.option(
     "--against",

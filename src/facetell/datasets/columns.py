@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 from facetell.datasets.manifest import FORM as MANIFEST
@@ -14,7 +15,7 @@ from facetell.datasets.manifest import file_column, read_rows
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError
 
-__all__ = ["read_column"]
+__all__ = ["one_value_each", "read_column"]
 
 _TABLES = (".csv", ".tsv")
 
@@ -30,7 +31,8 @@ def read_column(dataset: Dataset, spec: str, *, source: str | Path = "") -> tupl
         source: the path of the dataset.
 
     Raises:
-        DataError: no such file or column, or values for none of the samples.
+        DataError: no such file or column, different values of one sample, or values for none of
+            the samples.
 
     Example:
         values = read_column(dataset, "people.csv:camera")
@@ -80,7 +82,32 @@ def _values_of_file(path: Path, column: str) -> dict[str, str]:
             "Name the samples in a column id as `facetell evaluate --predictions` writes them.",
             path=path,
         )
-    return {row[spelled[key]]: (row[spelled[wanted]] or "").strip() for row in rows}
+    pairs = ((row[spelled[key]], (row[spelled[wanted]] or "").strip()) for row in rows)
+    return one_value_each(pairs, key, column, path)
+
+
+def one_value_each(
+    pairs: Iterable[tuple[str, str]], key: str, column: str, path: Path
+) -> dict[str, str]:
+    """What rows of a table say of each name; a row may come twice.
+
+    Raises:
+        DataError: rows of one name say different things.
+    """
+    known: dict[str, str] = {}
+    others: dict[str, str] = {}
+    for name, value in pairs:
+        if known.setdefault(name, value) != value:
+            others.setdefault(name, value)
+    if others:
+        name, value = next(iter(others.items()))
+        raise DataError(
+            f"expected one value of {column} for each {key} in {path}, found different ones for "
+            f"{len(others):,}, the first for {name}: {known[name]!r} and {value!r}. "
+            "Correct the file.",
+            path=path,
+        )
+    return known
 
 
 def _delimiter(text: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from facetell.datasets.columns import one_value_each
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError
 from facetell.files import refuse_overwriting, write_atomically
@@ -47,7 +48,8 @@ def read_groups(dataset: Dataset, path: str | Path) -> NDArray[np.int64]:
     Rows of other samples are ignored.
 
     Raises:
-        DataError: no such file, other columns, or a sample without a row.
+        DataError: no such file, other columns, a sample without a row, or one with several that
+            differ.
 
     Example:
         parts = split(dataset, "clean", groups=read_groups(dataset, "groups.csv"))
@@ -82,4 +84,4 @@ def _group_names(path: Path) -> dict[str, str]:
             "facetell audit DATA --groups FILE.",
             path=path,
         )
-    return {row["id"]: row["group"] for row in rows}
+    return one_value_each(((row["id"], row["group"]) for row in rows), "id", "group", path)

@@ -31,8 +31,10 @@ from facetell.evaluate.judged import Judged
 
 __all__ = ["FEWEST", "Gap", "GroupScore", "Slices", "slices_of"]
 
-#: Smaller groups are listed, but not tested.
+#: Smaller groups are not tested.
 FEWEST = 50
+#: So many of them are listed; more are counted, as of a column that differs from face to face.
+MOST_SMALL = 20
 #: A recall is compared between groups with so many faces of the emotion.
 FEWEST_OF_CLASS = 20
 PERMUTATIONS = 2000
@@ -105,6 +107,12 @@ class Slices:
     seed: int = 0
     notes: tuple[str, ...] = ()
 
+    @property
+    def shown(self) -> tuple[GroupScore, ...]:
+        """The groups to list: those that are tested, and the smaller ones if they are few."""
+        tested = tuple(group for group in self.groups if group.tested)
+        return self.groups if len(self.groups) - len(tested) <= MOST_SMALL else tested
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
         return {
@@ -153,7 +161,7 @@ def slices_of(
         judged: the answers.
         values: the group of each of the dataset's samples, "" where none is known.
         column: what the groups are called.
-        fewest: groups of fewer faces are listed, not tested.
+        fewest: groups of fewer faces are not tested, and not `shown` where there are many.
         seed: of bootstrap and permutations.
 
     Example:
@@ -353,13 +361,20 @@ def _notes(
     few: list[str],
 ) -> tuple[str, ...]:
     small = [f"{group.name} ({group.n:,})" for group in groups if not group.tested]
+    many = len(small) > MOST_SMALL
+    few = [group.name for group in groups if group.name in few and (group.tested or not many)]
     notes = [
         f"The groups are the values of {column!r} as they were given; facetell infers no attribute "
         "of any person."
     ]
     if unstated:
         notes.append(f"{unstated:,} judged faces have no value and are in no group.")
-    if small:
+    if many:
+        notes.append(
+            f"{len(small):,} groups have fewer than {fewest} faces each, so that they are neither "
+            "tested nor listed; --json has them all."
+        )
+    elif small:
         notes.append(f"Fewer than {fewest} faces, so listed but not tested: {', '.join(small)}.")
     if len(groups) - len(small) < 2:
         notes.append(f"Fewer than two groups have {fewest} faces: nothing is compared.")

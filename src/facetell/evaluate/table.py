@@ -149,13 +149,18 @@ _OF_GROUPS = ("accuracy", "balanced_accuracy", "calibration_error")
 
 def as_groups_table(slices: Slices) -> str:
     """The numbers of every group, the recalls below, and how far best and worst are apart."""
-    wide = max([12, *(len(group.name) for group in slices.groups)])
+    left_out = len(slices.groups) - len(slices.shown)
+    others = f"{left_out:,} groups of fewer than {slices.fewest} faces are not listed"
+    if not slices.shown:
+        return f"by {slices.column}\n\n{others}"
+    wide = max([12, *(len(group.name) for group in slices.shown)])
     head = "".join(f"  {NAMES[name] + ', % (95 % interval)':<37}" for name in _OF_GROUPS)
     lines = [
         f"by {slices.column}",
         "",
         f"{'group':<{wide}}{'faces':>8}{head}".rstrip(),
-        *(_group_line(group, wide) for group in slices.groups),
+        *(_group_line(group, wide) for group in slices.shown),
+        *([others] if left_out else []),
         "",
         *_recall_lines(slices, wide),
     ]
@@ -184,7 +189,7 @@ def _with_interval(measure: Measure | None) -> str:
 def _recall_lines(slices: Slices, wide: int) -> list[str]:
     """One line per group and emotion that occurs in it."""
     lines = [f"{'group':<{wide}}  {'emotion':<10}{'faces':>8}  recall, % (95 % interval)"]
-    for group in slices.groups:
+    for group in slices.shown:
         order = in_paper_order(tuple(score.label for score in group.per_class))
         for score in (group.per_class[k] for k in order):
             recall = _with_interval(score.recall)

@@ -11,20 +11,14 @@ from facetell.report.page import section, table
 
 __all__ = ["groups_section"]
 
-_DRAWN = 12  # groups in the figure; all are in the table
+_DRAWN = 12  # groups in the figure; all that are shown are in the table
 
 
 def groups_section(slices: Slices) -> Markup:
     """Accuracies as bars, every number as tables, the tested differences, and the notes."""
-    bars = [(_named(group), group.metrics["accuracy"]) for group in slices.groups[:_DRAWN]]
-    more = len(slices.groups) - len(bars)
-    others = f"; {more} more in the table" if more else ""
-    caption = f"Accuracy, %, with its 95 % interval{others}"
     return section(
         f"By {slices.column}",
-        tag("figure", figures.interval_bars(bars), tag("figcaption", f"{caption}.")),
-        _numbers(slices),
-        _recalls(slices),
+        *((_bars(slices), _numbers(slices), _recalls(slices)) if slices.shown else ()),
         _gaps(slices) if slices.gaps else None,
         tag(
             "ul",
@@ -34,6 +28,14 @@ def groups_section(slices: Slices) -> Markup:
         ),
         class_="long",
     )
+
+
+def _bars(slices: Slices) -> Markup:
+    bars = [(_named(group), group.metrics["accuracy"]) for group in slices.shown[:_DRAWN]]
+    more = len(slices.shown) - len(bars)
+    others = f"; {more} more in the table" if more else ""
+    caption = f"Accuracy, %, with its 95 % interval{others}"
+    return tag("figure", figures.interval_bars(bars), tag("figcaption", f"{caption}."))
 
 
 def _named(group: GroupScore) -> str:
@@ -54,18 +56,18 @@ def _numbers(slices: Slices) -> Markup:
             *(_cell(group.metrics[name]) for name in ("accuracy", "balanced_accuracy", "macro_f1")),
             _cell(group.metrics["calibration_error"]),
         ]
-        for group in slices.groups
+        for group in slices.shown
     ]
     head = ["Group", "Faces", "Accuracy", "Balanced accuracy", "Macro F1", "Calibration error"]
     return table("Percent, with 95 % bootstrap intervals.", head, rows)
 
 
 def _recalls(slices: Slices) -> Markup:
-    order = in_paper_order(tuple(score.label for score in slices.groups[0].per_class))
+    order = in_paper_order(tuple(score.label for score in slices.shown[0].per_class))
     rows: list[list[object]] = [
-        [group.name, *(_recall(group, k) for k in order)] for group in slices.groups
+        [group.name, *(_recall(group, k) for k in order)] for group in slices.shown
     ]
-    head = ["Group", *(slices.groups[0].per_class[k].label for k in order)]
+    head = ["Group", *(slices.shown[0].per_class[k].label for k in order)]
     return table(
         "Recall of every emotion, percent, with its 95 % interval (Wilson), and its faces.",
         head,
