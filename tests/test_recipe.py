@@ -88,6 +88,37 @@ def test_a_mistake_is_named_with_its_place_and_a_way_out(tmp_path, text, message
         load_recipe(written(tmp_path, text))
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("train.epochs=0", "a whole number above 0 (passes over the training faces), got 0."),
+        ("train.batch_size=1", "a whole number of 2 or more (faces per step), got 1."),
+        ("train.ema=1", "a number from 0 to below 1 (decay per step of the averaged weights; 0 ="),
+        ("train.l2=-1", "a number of 0 or more (L2"),
+        ("train.distil=1.1", "a number from 0 to 1 (share"),
+        ("train.seed=-1", "a whole number from 0 to 4294967295 (seed"),
+        ("model.dropout=1", "a number from 0 to below 1 (share of features"),
+        ("model.widths=[3]", "a list of whole numbers above 0, two or more (channels"),
+        ("model.widths=[3, 0]", "a list of whole numbers above 0, two or more (channels"),
+        ("model.widths=3", "a list of whole numbers above 0, two or more (channels"),
+        ("model.stn_hidden=[1, 2, 3, 4]", "a list of whole numbers above 0, three at most (units"),
+        ("model.depths=[0]", "a list of whole numbers above 0 (residual"),
+        ("model.face_px=0", "a whole number above 0 that 8 divides (side"),
+        ("model.stn_px=-8", "a whole number of 0 or more that 8 divides (side"),
+        ("clips.share=0", "a number above 0, 1 at most (share"),
+        ("model.stn=1", "true or false (straighten"),
+    ],
+)
+def test_a_value_out_of_range_is_told_with_the_range(override, message):
+    key, _, value = override.partition("=")
+
+    with pytest.raises(RecipeError) as told:
+        load_recipe("quick", overrides=[override])
+
+    assert str(told.value).startswith(f"{key} in quick must be {message}")
+    assert str(told.value).endswith(f"got {value}.")
+
+
 def test_overrides_come_last_and_are_checked_alike(tmp_path):
     path = written(tmp_path, "[train]\nepochs = 3\nseed = 2")
 

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from facetell.errors import RecipeError
 
@@ -49,50 +49,59 @@ Protocol = Literal[
 MOST_SEED = 2**32 - 1
 
 
-def _option(default: Any, help: str, check: Callable[[Any], bool] = lambda _: True) -> Any:
-    return field(default=default, metadata={"help": help, "check": check})
+class _Limit(NamedTuple):
+    """Which values of a type are possible, in words that follow the type's, and as a check."""
+
+    words: str
+    holds: Callable[[Any], bool]
 
 
-def _positive(value: float) -> bool:
-    return value > 0
+_ANY = _Limit("", lambda _: True)
 
 
-def _fraction(value: float) -> bool:
-    return 0 <= value < 1
+def _option(default: Any, help: str, limit: _Limit = _ANY) -> Any:
+    return field(default=default, metadata={"help": help, "limit": limit})
 
 
-def _seed(value: int) -> bool:
-    return 0 <= value <= MOST_SEED
-
-
-def _not_negative(value: float) -> bool:
-    return value >= 0
+_POSITIVE = _Limit("above 0", lambda v: v > 0)
+_NOT_NEGATIVE = _Limit("of 0 or more", lambda v: v >= 0)
+_FRACTION = _Limit("from 0 to below 1", lambda v: 0 <= v < 1)
+_SHARE = _Limit("from 0 to 1", lambda v: 0 <= v <= 1)
+_SOME_SHARE = _Limit("above 0, 1 at most", lambda v: 0 < v <= 1)
+_ALL_POSITIVE = _Limit("above 0", lambda v: min(v) > 0)
+_UP_TO_THREE = _Limit("above 0, three at most", lambda v: len(v) <= 3 and min(v) > 0)
+_TWO_OR_MORE = _Limit("above 0, two or more", lambda v: len(v) >= 2 and min(v) > 0)
+_SEED = _Limit(f"from 0 to {MOST_SEED}", lambda v: 0 <= v <= MOST_SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions:
     """The blocks of the hybrid; each can be switched off."""
 
-    face_px: int = _option(48, "side of the face, px (a multiple of 8)", lambda v: v % 8 == 0 < v)
+    face_px: int = _option(
+        48,
+        "side of the face, px (a multiple of 8)",
+        _Limit("above 0 that 8 divides", lambda v: v % 8 == 0 < v),
+    )
     channels: Literal[1, 3] = _option(1, "1 reads grey faces, 3 reads RGB")
     stn: bool = _option(True, "straighten the face with a spatial transformer")
     stn_widths: tuple[int, ...] = _option(
         (8, 16, 32), "channels of the localisation network's convolutions, one to three",
-        lambda v: len(v) <= 3 and min(v) > 0,
+        _UP_TO_THREE,
     )  # fmt: skip
     stn_hidden: tuple[int, ...] = _option(
         (64, 32), "units of its fully connected layers (one more yields the map)",
-        lambda v: len(v) <= 3 and min(v) > 0,
+        _UP_TO_THREE,
     )  # fmt: skip
     stn_px: int = _option(
         0,
         "side to which it resamples the straightened face, px (a multiple of 8); 0 = face_px",
-        lambda v: v % 8 == 0 <= v,
+        _Limit("of 0 or more that 8 divides", lambda v: v % 8 == 0 <= v),
     )
     stn_limit: float = _option(
         0.3,
         "largest offset of any entry of the affine map from the identity; 0 = unbounded",
-        _not_negative,
+        _NOT_NEGATIVE,
     )
     trunk: Literal["six", "four", "plain", "residual"] = _option(
         "six",
@@ -102,10 +111,10 @@ class ModelOptions:
     )
     widths: tuple[int, ...] = _option(
         (16, 48), "channels per group (six, four: two groups; plain) or stage (residual)",
-        lambda v: len(v) >= 2 and min(v) > 0,
+        _TWO_OR_MORE,
     )  # fmt: skip
     depths: tuple[int, ...] = _option(
-        (1, 2, 1), "residual blocks per stage (residual trunk only)", lambda v: min(v) > 0
+        (1, 2, 1), "residual blocks per stage (residual trunk only)", _ALL_POSITIVE
     )
     relu_each: bool = _option(
         False, "six, four, plain: rectify after every convolution, not only after each group"
@@ -116,10 +125,10 @@ class ModelOptions:
         "connected layer, "
         "and standardised features before the SVM",
     )
-    features: int = _option(96, "units D of the fully connected layers", _positive)
-    layers: int = _option(2, "fully connected layers", _positive)
+    features: int = _option(96, "units D of the fully connected layers", _POSITIVE)
+    layers: int = _option(2, "fully connected layers", _POSITIVE)
     dropout: float = _option(
-        0.5, "share of features dropped before the decision while training", _fraction
+        0.5, "share of features dropped before the decision while training", _FRACTION
     )
     sequence: Literal["regions", "rows", "mean", "whole"] = _option(
         "regions",
@@ -129,11 +138,11 @@ class ModelOptions:
         "whole = no LSTM, all cells at once",
     )
     grid: int = _option(
-        6, "all but mean: the feature map is averaged to grid x grid cells", _positive
+        6, "all but mean: the feature map is averaged to grid x grid cells", _POSITIVE
     )
-    hidden: int = _option(96, "units of the LSTM", _positive)
+    hidden: int = _option(96, "units of the LSTM", _POSITIVE)
     memory: int = _option(
-        0, "units of another LSTM, over the frames of a clip; 0 = none", _not_negative
+        0, "units of another LSTM, over the frames of a clip; 0 = none", _NOT_NEGATIVE
     )
     head: Literal["svm", "softmax"] = _option(
         "svm", "svm = one-vs-rest linear SVM (squared hinge); softmax = the control"
@@ -144,39 +153,39 @@ class ModelOptions:
 class TrainOptions:
     """How the network is optimised."""
 
-    epochs: int = _option(30, "passes over the training faces", _positive)
-    batch_size: int = _option(128, "faces per step", lambda v: v > 1)
+    epochs: int = _option(30, "passes over the training faces", _POSITIVE)
+    batch_size: int = _option(128, "faces per step", _Limit("of 2 or more", lambda v: v > 1))
     optimiser: Literal["sgd", "adam"] = _option("sgd", "sgd = Nesterov momentum 0.9; adam")
-    learning_rate: float = _option(0.05, "peak learning rate", _positive)
+    learning_rate: float = _option(0.05, "peak learning rate", _POSITIVE)
     schedule: Literal["cosine", "constant"] = _option(
         "cosine", "cosine = warm-up, then down to zero; constant"
     )
-    warmup: float = _option(0.1, "share of all steps in which the rate rises", _fraction)
-    l2: float = _option(0.0005, "L2 penalty on all weights (weight decay)", _not_negative)
+    warmup: float = _option(0.1, "share of all steps in which the rate rises", _FRACTION)
+    l2: float = _option(0.0005, "L2 penalty on all weights (weight decay)", _NOT_NEGATIVE)
     init: Literal["he", "gaussian"] = _option("he", "he = He et al. 2015; gaussian = init_std")
-    init_std: float = _option(0.05, "standard deviation of the Gaussian initialisation", _positive)
-    label_smoothing: float = _option(0.0, "softmax head: mass moved to all classes", _fraction)
+    init_std: float = _option(0.05, "standard deviation of the Gaussian initialisation", _POSITIVE)
+    label_smoothing: float = _option(0.0, "softmax head: mass moved to all classes", _FRACTION)
     distil: float = _option(
         0.0, "share of a face's target that comes from the teachers; 0 = none",
-        lambda v: 0 <= v <= 1,
+        _SHARE,
     )  # fmt: skip
     distil_by: Literal["all", "one"] = _option(
         "all",
         "all = the mean of the teachers' scores; one = each face of a batch is taught by the next "
         "one of them, at the cost of one",
     )
-    ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _fraction)
-    clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _not_negative)
+    ema: float = _option(0.998, "decay per step of the averaged weights; 0 = off", _FRACTION)
+    clip_norm: float = _option(5.0, "largest gradient norm; 0 = off", _NOT_NEGATIVE)
     small_share: float = _option(
         0.0, "share of the epochs, at the start, that see faces at three quarters of the size",
-        _fraction,
+        _FRACTION,
     )  # fmt: skip
     precision: Literal["float32", "bf16"] = _option(
         "float32",
         "arithmetic of the convolutions while training; bf16 = bfloat16 where the processor has "
         "it, in little more than half the time",
     )
-    seed: int = _option(0, "seed of weights, order, augmentation and dropout", _seed)
+    seed: int = _option(0, "seed of weights, order, augmentation and dropout", _SEED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,19 +193,19 @@ class AugmentOptions:
     """Random changes of the training faces; never of others."""
 
     flip: bool = _option(True, "mirror every second face")
-    rotate_deg: float = _option(10.0, "turn by up to this many degrees", _not_negative)
-    scale: float = _option(0.15, "resize by up to this share", _fraction)
-    shift: float = _option(0.08, "move by up to this share of the side", _fraction)
-    contrast: float = _option(0.25, "change contrast by up to this share", _fraction)
-    brightness: float = _option(0.15, "add up to this share of the full range", _fraction)
-    erase: float = _option(0.0, "probability of blanking a rectangle", _fraction)
+    rotate_deg: float = _option(10.0, "turn by up to this many degrees", _NOT_NEGATIVE)
+    scale: float = _option(0.15, "resize by up to this share", _FRACTION)
+    shift: float = _option(0.08, "move by up to this share of the side", _FRACTION)
+    contrast: float = _option(0.25, "change contrast by up to this share", _FRACTION)
+    brightness: float = _option(0.15, "add up to this share of the full range", _FRACTION)
+    erase: float = _option(0.0, "probability of blanking a rectangle", _FRACTION)
     coarse: float = _option(
-        0.0, "probability of losing detail, as a small or blurred face", _fraction
+        0.0, "probability of losing detail, as a small or blurred face", _FRACTION
     )
     noise: float = _option(
-        0.0, "add noise of up to this deviation, share of the full range", _fraction
+        0.0, "add noise of up to this deviation, share of the full range", _FRACTION
     )
-    mixup: float = _option(0.0, "alpha of mixup; 0 = off", _not_negative)
+    mixup: float = _option(0.0, "alpha of mixup; 0 = off", _NOT_NEGATIVE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,9 +217,9 @@ class SvmOptions:
         "end-to-end through the network, or afterwards on frozen features: scikit-learn's "
         "LinearSVC, or ADMM",
     )
-    l2: float = _option(0.0015, "post hoc: lambda of lambda/2 |w|^2 + sum of losses", _positive)
-    rho: float = _option(0.025, "ADMM: penalty rho", _positive)
-    iterations: int = _option(100, "ADMM: most iterations", _positive)
+    l2: float = _option(0.0015, "post hoc: lambda of lambda/2 |w|^2 + sum of losses", _POSITIVE)
+    rho: float = _option(0.025, "ADMM: penalty rho", _POSITIVE)
+    iterations: int = _option(100, "ADMM: most iterations", _POSITIVE)
     balanced: bool = _option(False, "post hoc: weigh faces inversely to their class's size")
 
 
@@ -221,10 +230,10 @@ class DataOptions:
     protocol: Protocol = _option(  # noqa: RUF009 (of our own type it forgets what _option is)
         "official", "how training and validation faces are kept apart"
     )
-    fold: int = _option(0, "leave-one-subject-out: which subject judges", _not_negative)
+    fold: int = _option(0, "leave-one-subject-out: which subject judges", _NOT_NEGATIVE)
     votes: float = _option(
         0.0, "share of a face's target that comes from its FER+ votes, where it has some",
-        lambda v: 0 <= v <= 1,
+        _SHARE,
     )  # fmt: skip
     oversample: bool = _option(
         False, "repeat training faces until all classes are as large as the largest"
@@ -235,20 +244,14 @@ class DataOptions:
 class ClipOptions:
     """Clips made of stills, for the LSTM over frames: faces that move and are lit anew."""
 
-    frames: int = _option(0, "frames of a clip; 0 = train on stills", _not_negative)
-    share: float = _option(
-        0.2, "share of the faces that start a clip in one epoch", lambda v: 0 < v <= 1
-    )
-    change: float = _option(
-        0.7, "share of the clips in which another face takes over", lambda v: 0 <= v <= 1
-    )
-    same: float = _option(
-        0.3, "share of those in which it has the same label", lambda v: 0 <= v <= 1
-    )
-    shake: float = _option(1.0, "scales all that disturbs: movement, light, blur, noise", _positive)
+    frames: int = _option(0, "frames of a clip; 0 = train on stills", _NOT_NEGATIVE)
+    share: float = _option(0.2, "share of the faces that start a clip in one epoch", _SOME_SHARE)
+    change: float = _option(0.7, "share of the clips in which another face takes over", _SHARE)
+    same: float = _option(0.3, "share of those in which it has the same label", _SHARE)
+    shake: float = _option(1.0, "scales all that disturbs: movement, light, blur, noise", _POSITIVE)
     real: float = _option(
         0.5, "share of a batch that are stretches of labelled clips, where some are given",
-        lambda v: 0 < v <= 1,
+        _SOME_SHARE,
     )  # fmt: skip
 
 
@@ -419,10 +422,12 @@ def _elsewhere(key: str) -> list[str]:
 
 def _checked(name: str, value: Any, hint: Any, option: Any, where: str) -> Any:
     converted = _convert(value, hint)
-    if converted is None or not option.metadata.get("check", lambda _: True)(converted):
+    limit = option.metadata.get("limit", _ANY)
+    if converted is None or not limit.holds(converted):
+        wanted = f"{_describe(hint)} {limit.words}".rstrip()
         raise RecipeError(
-            f"{name} in {where} must be {_describe(hint)}"
-            f" ({option.metadata.get('help', 'text')}), got {value!r}."
+            f"{name} in {where} must be {wanted} ({option.metadata.get('help', 'text')}), "
+            f"got {value!r}."
         )
     return converted
 
