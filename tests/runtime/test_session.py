@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -183,3 +184,44 @@ def test_a_contract_that_its_graph_breaks_is_refused(tiny_model_path, tmp_path):
     onnx.save(model, tmp_path / "lies.onnx")
     with pytest.raises(ContractError, match=r"promises 'faces' of shape \(B, 1, 1, 64, 64\)"):
         load(tmp_path / "lies.onnx")
+
+
+@pytest.mark.parametrize(
+    ("holds", "kind", "advice"),
+    [
+        ([], "a folder", "Name an .onnx file, or one of tiny."),
+        (["run.json"], "the folder of a training run", "Finish it with `facetell train --resume "),
+        (
+            ["run.json", "model.safetensors"],
+            "the folder of a training run",
+            "Export it first with `facetell export runs/mine`, and name the file.",
+        ),
+        (
+            ["run.json", "model.safetensors", "model.onnx"],
+            "the folder of a training run",
+            "Name a file in it: runs/mine/model.onnx.",
+        ),
+        (
+            ["b.onnx", "a.onnx"],
+            "a folder",
+            "Name a file in it: runs/mine/a.onnx, runs/mine/b.onnx.",
+        ),
+    ],
+    ids=["empty", "begun", "finished", "exported", "models"],
+)
+def test_a_folder_in_place_of_a_model_is_told_with_what_it_is(
+    tmp_path, tiny_model_path, monkeypatch, holds, kind, advice
+):
+    monkeypatch.setattr(session, "MODELS", tiny_model_path.parent)
+    monkeypatch.chdir(tmp_path)
+    folder = Path("runs/mine")
+    folder.mkdir(parents=True)
+    for name in holds:
+        (folder / name).touch()
+
+    for named in (folder, "runs/mine"):
+        with pytest.raises(InputError) as told:
+            load(named)
+        assert str(told.value).startswith(
+            f"runs/mine: expected a model's name or .onnx file, got {kind}. {advice}"
+        )

@@ -140,7 +140,7 @@ def load(
         flip: average each face with its mirror image; None does what the contract says.
 
     Raises:
-        InputError: no bundled model of that name.
+        InputError: no bundled model of that name, or a folder.
         ContractError: no such file, not ONNX, or without a contract.
     """
     return Model(locate(name_or_path), threads=threads, flip=flip)
@@ -152,11 +152,17 @@ def bundled_models() -> dict[str, Path]:
 
 
 def locate(name_or_path: str | Path) -> Path:
-    """The file of a bundled model, or the path as given."""
+    """The file of a bundled model, or the path as given.
+
+    Raises:
+        InputError: no bundled model of that name, or a folder.
+    """
     bundled = bundled_models()
     if isinstance(name_or_path, str) and name_or_path in bundled:
         return bundled[name_or_path]
     path = Path(name_or_path)
+    if path.is_dir():
+        raise InputError(_no_file(path), expected=tuple(bundled), actual=str(path))
     if path.suffix or len(path.parts) > 1 or path.is_file():
         return path
     close = difflib.get_close_matches(str(path), bundled, n=1)
@@ -167,6 +173,26 @@ def locate(name_or_path: str | Path) -> Path:
         expected=tuple(bundled),
         actual=str(path),
     )
+
+
+def _no_file(folder: Path) -> str:
+    """What a folder in place of a model is, and what to do."""
+    is_finished = (folder / "model.safetensors").is_file()
+    is_run = is_finished or (folder / "run.json").is_file()
+    files = sorted(folder.glob("*.onnx"))
+    if files:
+        advice = f"Name a file in it: {', '.join(map(str, files[:3]))}."
+    elif is_finished:
+        advice = f"Export it first with `facetell export {folder}`, and name the file."
+    elif is_run:
+        advice = (
+            f"Finish it with `facetell train --resume {folder}`, then export it with "
+            f"`facetell export {folder}`."
+        )
+    else:
+        advice = f"Name an .onnx file, or one of {', '.join(bundled_models()) or 'none'}."
+    kind = "the folder of a training run" if is_run else "a folder"
+    return f"{folder}: expected a model's name or .onnx file, got {kind}. {advice}"
 
 
 def read_contract(graph: onnxruntime.InferenceSession, path: Path) -> Contract:
