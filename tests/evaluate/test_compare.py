@@ -55,7 +55,25 @@ def test_a_model_does_not_differ_from_itself(judged):
 def test_the_verdict_names_the_better_model_only_beyond_chance(judged):
     assert "good is better beyond chance" in compare(*judged).sentence()
     assert "good is better beyond chance" in compare(*reversed(judged)).sentence()
-    assert "chance alone explains" in compare(judged[0], judged[0]).sentence()
+    alike = compare(judged[0], judged[0]).sentence()
+    assert "p = 1.000: not shown to differ; equally good models would be at least this far" in alike
+    assert alike.endswith(" apart in 100 % of cases.")
+    assert "beyond chance" not in alike
+
+
+@pytest.mark.parametrize(
+    ("p_value", "verdict"),
+    [
+        (0.0004, "p < 0.001: good is better beyond chance."),
+        (0.049, "p = 0.049: good is better beyond chance."),
+        (0.1, "p = 0.100: not shown to differ; equally good models would be at least this far "
+              "apart in 10 % of cases."),
+    ],
+)  # fmt: skip
+def test_the_verdict_claims_no_more_than_its_p_value(judged, p_value, verdict):
+    found = replace(compare(*judged), p_value=p_value)
+
+    assert found.sentence().endswith(f"exact McNemar {verdict}")
 
 
 def test_to_dict_is_json_and_from_dict_its_inverse(judged):

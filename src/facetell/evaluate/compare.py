@@ -68,7 +68,8 @@ class Comparison:
         verdict = (
             f"{better} is better beyond chance"
             if self.p_value < ALPHA
-            else "chance alone explains a difference like this"
+            else "not shown to differ; equally good models would be at least this far apart in "
+            f"{100 * self.p_value:.0f} % of cases"
         )
         over = "" if self.clusters is None else f" over {self.clusters:,} groups"
         return (
