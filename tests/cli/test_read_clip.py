@@ -98,6 +98,21 @@ def test_the_plot_is_a_png_and_is_not_replaced(run, clip, tmp_path):
     assert run("--plot", out, "--force", clip).exit_code == 0
 
 
+def test_outputs_of_a_clip_that_cannot_be_written_are_a_misuse(run, clip, tmp_path):
+    out, file = tmp_path / "out.mp4", tmp_path / "file"
+    file.touch()
+
+    for options, message in [
+        (["--annotate", out, "--csv", out], "expected a file of its own for every output"),
+        (["--plot", tmp_path / "a.png", "--jsonl", tmp_path / "a.png"], "a file of its own"),
+        (["--plot", file / "a.png"], "expected a folder to write into, got the file"),
+        (["--explain", file, "--explain-at", 1], "expected a folder to write into, got the file"),
+    ]:
+        result = run(*options, clip)
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+        assert "reading" not in result.stderr
+
+
 def test_a_truncated_clip_is_read_as_far_as_it_goes_and_the_status_is_1(run, tmp_path):
     path = write_clip(tmp_path / "a.mp4", noise(80, 64, 64), options={"movflags": "+faststart"})
     data = path.read_bytes()
