@@ -20,7 +20,7 @@ from facetell.evaluate.judged import judge  # noqa: E402
 from facetell.export import export  # noqa: E402
 from facetell.graph import open_graph  # noqa: E402
 from facetell.predictor import softmax  # noqa: E402
-from facetell.recipe import recipe_from_dict  # noqa: E402
+from facetell.recipe import DataOptions, recipe_from_dict  # noqa: E402
 from facetell.runtime.session import load  # noqa: E402
 from facetell.smaller import shrink  # noqa: E402
 from facetell.tensors import to_tensor  # noqa: E402
@@ -163,6 +163,27 @@ def test_models_that_do_not_go_together_are_refused(tmp_path, runs):
         join([runs[0], "compact"], toon())
     with pytest.raises(InputError, match="Did you mean 'compact'"):
         join([runs[0], "compakt"], toon())
+
+
+def test_seeds_keep_the_sides_that_another_seed_draws_and_join(tmp_path):
+    drawn = replace(recipe(), data=DataOptions(protocol="random-80-10-10", seed=3))
+    made = dict(train_seeds(drawn, toon(), tmp_path, seeds=2, accelerator="cpu"))
+    assert len({predictor.contract.trained_on for predictor in made.values()}) == 1
+    files = [tmp_path / "a.onnx", tmp_path / "b.onnx"]
+    for path, predictor in zip(files, made.values(), strict=True):
+        export(predictor, path, toon().faces(range(9), face_px=16))
+
+    parts = split(toon(), "random-80-10-10", seed=3)
+    for members in (list(made), [*files, list(made)[1]]):
+        joined = saved(join(members, toon()), tmp_path / "joined.onnx")
+        assert joined.contract.results["faces"] == len(parts.validation)
+        assert joined.contract.trained_on == parts.trained_on
+    with pytest.raises(ExportError, match="may have been trained on any of these faces"):
+        join(files, toon())  # files do not hold the sides, and seed 0 draws others
+    other = replace(drawn, data=DataOptions(protocol="random-80-10-10", seed=4))
+    train(other, toon(), tmp_path / "other", accelerator="cpu")
+    with pytest.raises(ExportError, match=r"models trained and chosen on the same faces"):
+        join([*files, tmp_path / "other"], toon())
 
 
 def test_the_command_writes_one_file_and_says_what_it_reads_right(tmp_path, runs):

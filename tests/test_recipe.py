@@ -10,6 +10,7 @@ from facetell.recipe import (
     recipe_from_dict,
     recipe_names,
     recipe_text,
+    recorded_recipe,
 )
 
 
@@ -131,6 +132,18 @@ def test_overrides_come_last_and_are_checked_alike(tmp_path):
         load_recipe(path, overrides=["train.epochs"])
     with pytest.raises(RecipeError, match="Did you mean 'epochs'"):
         load_recipe(path, overrides=["train.epoch=1"])
+
+
+def test_a_run_from_before_the_sides_had_a_seed_drew_them_by_that_of_the_weights():
+    recorded = load_recipe("quick", overrides=["train.seed=5"]).to_dict()
+    assert recorded_recipe(recorded).data.seed == 0
+    del recorded["data"]["seed"]
+    assert recorded_recipe(recorded).data.seed == 5
+
+
+def test_no_training_has_all_faces_judge():
+    with pytest.raises(RecipeError, match=r"data.protocol .* must be one of .*'official'"):
+        load_recipe("quick", overrides=["data.protocol=whole"])
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -89,6 +89,8 @@ class Contract:
         recipe: name of the recipe that trained it.
         architecture: short description of the blocks in use.
         protocol: name of the way in which training, selection and test faces were kept apart.
+        trained_on: SHA-256 of the ids and labels of its training faces (`Split.trained_on`); ""
+            where not known.
         training: what it learned from, one remark each, the faces of both sides first.
         data: fingerprint of what it was trained on (see datasets.fingerprint).
         results: numbers measured at export, with their protocol.
@@ -120,6 +122,7 @@ class Contract:
     recipe: str = ""
     architecture: str = ""
     protocol: str = ""
+    trained_on: str = ""
     training: tuple[str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
@@ -154,6 +157,25 @@ class Contract:
         """How many faces of each label it was trained on and chosen by, None where not known."""
         classes = self.data.get("classes", {})
         return {side: classes.get(side) for side in ("train", "validation")}
+
+    @property
+    def own_sides(self) -> bool:
+        """Whether the sides that came with the data said who trains and who chooses."""
+        own = self.protocol in ("official", "clean")
+        return own and self.learned_from()["validation"] is not None
+
+    def trained_like(self, other: Contract) -> bool:
+        """Whether both were trained on the same faces, as far as can be told.
+
+        Ids of faces depend on the form of the data: FER2013 in another form is known by its counts,
+        and so is what an earlier version trained on the data's own sides.
+        """
+        if self.trained_on and self.trained_on == other.trained_on:
+            return True
+        fer2013 = self.data.get("fer2013_counts") and other.data.get("fer2013_counts")
+        told = self.trained_on and other.trained_on and not fer2013
+        own = self.own_sides and other.own_sides
+        return not told and own and self.learned_from() == other.learned_from()
 
     def to_json(self) -> str:
         """One line of JSON; `from_json` is its inverse."""

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from facetell.contract import Contract, replace_contract
 from facetell.datasets.sample import Dataset
+from facetell.datasets.splits import Split
 from facetell.errors import ExportError, require
 from facetell.evaluate.calibration import fit_scale
 from facetell.evaluate.judged import judge
@@ -61,7 +62,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
             _check_alike(member, contract, contracts[0])
         graphs.append(onnx.load_from_string(graph))
         contracts.append(contract)
-    parts = split_of(contracts[0], dataset)
+    parts = _sides(members, contracts[0], dataset)
     contract = replace(
         contracts[0],
         name=name,
@@ -99,6 +100,21 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
     return replace_contract(joined.SerializeToString(), contract)
 
 
+def _sides(members: Sequence[str | Path], contract: Contract, dataset: Dataset) -> Split:
+    """The sides that all were trained and chosen on; a run knows more of them than a file."""
+    run = next((Path(member) for member in members if Path(member).is_dir()), None)
+    if run is not None and contract.protocol != "leaky-80-10-10":
+        from facetell.train.finish import reopen
+        from facetell.train.predictor import load_run
+
+        recipe = load_run(run).recipe
+        assert recipe is not None
+        parts = reopen(run, recipe, dataset=dataset)[2]
+        if parts.trained_on == contract.trained_on:
+            return parts
+    return split_of(contract, dataset)
+
+
 def _open(member: str | Path) -> tuple[bytes, Contract]:
     """The graph and the contract of a run or a model file."""
     if not Path(member).is_dir():
@@ -121,14 +137,15 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
                 f"expected models with the {field} {expected!r}, got {member} with {found!r}. "
                 "Join models of one kind."
             )
-    ours, others = (
-        {"protocol": contract.protocol, **contract.learned_from()} for contract in (first, theirs)
-    )
-    if ours != others:
+    if not theirs.trained_like(first):
+        ours, others = (
+            {"protocol": contract.protocol, **contract.learned_from()}
+            for contract in (first, theirs)
+        )
         raise ExportError(
             f"expected models trained and chosen on the same faces, {ours}, got {member} with "
             f"{others}: it may have seen faces that the others are judged on. Train all on the "
-            "same data under one protocol."
+            "same data under one protocol, with the same data.seed, data.fold and --together."
         )
 
 

@@ -14,7 +14,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -30,19 +30,23 @@ __all__ = [
     "Recipe",
     "SvmOptions",
     "TrainOptions",
+    "TrainingProtocol",
     "describe_settings",
     "load_recipe",
     "recipe_from_dict",
     "recipe_names",
     "recipe_text",
+    "recorded_recipe",
 ]
 
 T = TypeVar("T")
 
-#: How training, validation and judged faces are kept apart; `datasets.splits` does it.
-Protocol = Literal[
+#: How training and validation faces are kept apart; `datasets.splits` does it.
+TrainingProtocol = Literal[
     "official", "clean", "random-80-10-10", "leave-one-subject-out", "leaky-80-10-10"
 ]
+#: How a model is judged: by one of these, or by all faces of data that it was not trained on.
+Protocol = Literal[TrainingProtocol, "whole"]
 
 
 #: Largest seed that every library takes.
@@ -227,10 +231,13 @@ class SvmOptions:
 class DataOptions:
     """Which faces are trained on."""
 
-    protocol: Protocol = _option(  # noqa: RUF009 (of our own type it forgets what _option is)
+    protocol: TrainingProtocol = _option(  # noqa: RUF009 (of our own type it forgets what _option is)
         "official", "how training and validation faces are kept apart"
     )
     fold: int = _option(0, "leave-one-subject-out: which subject judges", _NOT_NEGATIVE)
+    seed: int = _option(
+        0, "seed of sides that are drawn; other seeds of `train` keep the sides", _SEED
+    )
     votes: float = _option(
         0.0, "share of a face's target that comes from its FER+ votes, where it has some",
         _SHARE,
@@ -331,6 +338,14 @@ def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: 
         )
     _check_clips(recipe, where)
     return recipe
+
+
+def recorded_recipe(values: Mapping[str, Any], *, where: str = "recipe") -> Recipe:
+    """The recipe that a run wrote down; before there was `data.seed`, `train.seed` drew sides."""
+    recipe = recipe_from_dict(values, where=where)
+    if "seed" in values.get("data", {}):
+        return recipe
+    return replace(recipe, data=replace(recipe.data, seed=recipe.train.seed))
 
 
 def _check_clips(recipe: Recipe, where: str) -> None:

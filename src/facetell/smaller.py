@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from facetell.contract import METADATA_KEY, Contract
 from facetell.datasets.fingerprint import class_counts
 from facetell.datasets.sample import Dataset
-from facetell.datasets.splits import Split, split
+from facetell.datasets.splits import Protocol, Split, split
 from facetell.errors import ExportError, InputError, require
 from facetell.evaluate.compare import Comparison, compare
 from facetell.evaluate.judged import Judged, judge
@@ -84,25 +84,29 @@ class Smaller:
 def split_of(contract: Contract, dataset: Dataset) -> Split:
     """The sides that a model file was trained and chosen on, as far as its contract tells.
 
+    Sides that were drawn are drawn again, by seed and fold 0.
+
     Raises:
-        ExportError: they were drawn by a seed that only the run knows, or not honestly, or these
-            are other data.
+        ExportError: they are others, which only the run knows, or were not drawn honestly, or
+            these are other data.
     """
     protocol = contract.protocol or "official"
-    if protocol not in ("official", "clean"):
+    own = protocol in ("official", "clean")
+    parts = None
+    if own:
+        parts = split(dataset, "official")
+    elif contract.trained_on and protocol != "leaky-80-10-10":
+        parts = split(dataset, cast(Protocol, protocol))
+    if parts is None or (parts.drawn and parts.trained_on != contract.trained_on):
         raise ExportError(
-            f"expected a model trained on the data's own sides, got protocol {protocol!r}, whose "
-            "sides the file does not hold. Export from the run's folder: "
+            "expected data with validation faces of their own, or a model whose sides are those "
+            f"that seed 0 draws, got {dataset.name} under protocol {protocol!r}: {contract.name} "
+            "may have been trained on any of these faces. Export from the run's folder: "
             "`facetell export RUN --precision int8`.",
             actual=protocol,
         )
-    parts = split(dataset, "official")
-    if parts.held_out:
-        raise ExportError(
-            f"expected data with validation faces of their own, got {dataset.name}: a seed drew "
-            "them, and the model may have been trained on those that another seed draws. Export "
-            "from the run's folder, or sort some into val/ and train on these sides."
-        )
+    if not own:
+        return parts
     found = class_counts(dataset)
     for side, counts in contract.learned_from().items():
         if counts is not None and counts != found.get(side):

@@ -4,7 +4,9 @@ import shutil
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
+from facetell.cli import _group
 from facetell.cli.bench import bench
 from facetell.cli.models import models
 from facetell.errors import ContractError, InputError
@@ -113,6 +115,29 @@ def test_bench_judges_all_models_on_the_same_faces(tiny_model_path, third_party)
     assert 0 <= theirs["accuracy"] <= 1
     assert ours["clean_accuracy"] is None
     assert "near-copies are not known yet" in result.stderr
+
+
+def test_ones_own_faces_without_sides_judge_all(tiny_model_path, tmp_path):
+    rng = np.random.default_rng(0)
+    for label in EMOTIONS:
+        (tmp_path / "mine" / label).mkdir(parents=True)
+        for i in range(2):
+            face = Image.fromarray(rng.integers(0, 256, (48, 48), np.uint8))
+            face.save(tmp_path / "mine" / label / f"{i}.png")
+    data = ["--data", str(tmp_path / "mine")]
+    command = [str(tiny_model_path), *data, "--repeats", "1", "--json"]
+
+    assert "use whole" in str(CliRunner().invoke(bench, command).exception)
+    measured = CliRunner().invoke(bench, [*command, "--protocol", "whole"])
+    judged = CliRunner().invoke(
+        _group, ["evaluate", str(tiny_model_path), *data, "--protocol", "whole", "--json"]
+    )
+
+    ours, whole = json.loads(measured.stdout), json.loads(judged.stdout)
+    assert (ours["faces"], ours["side"], ours["clean_accuracy"]) == (14, "test", None)
+    assert "near-copies are not known" not in measured.stderr
+    assert (whole["n"], whole["protocol"], whole["removed"]) == (14, "whole", 0)
+    assert ours["accuracy"] == whole["metrics"]["accuracy"]["value"]
 
 
 def test_bench_needs_names_to_judge(third_party):

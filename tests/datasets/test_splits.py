@@ -10,6 +10,7 @@ from dataset_forms import textures
 
 from facetell.datasets.sample import Dataset, Sample, Side
 from facetell.datasets.splits import (
+    Protocol,
     TrainSide,
     copies_across_sides,
     oversample,
@@ -76,10 +77,41 @@ def test_copies_across_sides_are_counted() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("protocol", ["official", "clean"])
-def test_without_sides_only_a_random_split_is_possible(protocol: str) -> None:
-    with pytest.raises(DataError, match=r"own training side.*random-80-10-10"):
+@pytest.mark.parametrize(
+    ("protocol", "missing"), [("official", "sides"), ("clean", "training side")]
+)
+def test_without_sides_all_judge_or_a_seed_draws(protocol: Protocol, missing: str) -> None:
+    with pytest.raises(DataError, match=rf"own {missing}, .* use whole; .*random-80-10-10"):
         split(made([None] * 12), protocol)
+
+
+def test_all_faces_may_judge_whatever_their_side() -> None:
+    parts = split(made([*OWN, None]), "whole", groups=np.arange(17) // 2)
+    assert parts.test.tolist() == list(range(17))
+    assert len(parts.train) == len(parts.validation) == 0
+    assert not parts.drawn
+    assert parts.groups is not None
+
+
+def test_test_faces_alone_judge() -> None:
+    parts = split(made(["test"] * 5), "official")
+    assert parts.test.tolist() == [0, 1, 2, 3, 4]
+    assert len(parts.train) == 0
+    assert not parts.held_out
+    with pytest.raises(DataError, match="own training side"):
+        split(made(["test"] * 5), "clean")
+
+
+def test_who_trained_is_told_by_a_digest_of_ids_and_labels() -> None:
+    dataset = made(OWN, labels=[0, 1] * 8, copies={9: 2})
+    official, clean = split(dataset), split(dataset, "clean")
+    assert len(clean.validation) < len(official.validation)
+    assert official.trained_on == clean.trained_on
+    assert official.trained_on == split(made([*OWN, "test"], labels=[*[0, 1] * 8, 0])).trained_on
+    assert official.trained_on != split(made(OWN, labels=[1, 1] * 8)).trained_on
+    drawn = [split(dataset, "random-80-10-10", seed=seed) for seed in (0, 0, 1)]
+    assert drawn[0].trained_on == drawn[1].trained_on != drawn[2].trained_on
+    assert [parts.drawn for parts in (official, clean, drawn[0])] == [False, False, True]
 
 
 def test_without_a_validation_side_a_tenth_is_held_out_in_whole_groups() -> None:
@@ -214,6 +246,14 @@ def test_given_groups_stand_in_for_near_copies(monkeypatch: pytest.MonkeyPatch) 
     assert parts.validation.tolist() == [9, 10, 11]  # 8 is with 0 of train
     assert parts.test.tolist() == [13, 14, 15]  # 12 is with 9 of validation
     assert parts.groups is groups
+
+
+def test_what_groups_are_called_changes_nothing() -> None:
+    dataset = made([None] * 60)
+    pairs = np.arange(60) // 2
+    sides = [split(dataset, "random-80-10-10", groups=g) for g in (pairs, 500 - pairs)]
+    assert sides[0].test.tolist() == sides[1].test.tolist()
+    assert sides[0].trained_on == sides[1].trained_on
 
 
 def test_given_groups_stand_in_for_subjects() -> None:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
+from facetell.datasets.fingerprint import fingerprint
 from facetell.datasets.sample import Sample
 from facetell.datasets.splits import split
+from facetell.errors import DataError
 from facetell.evaluate import metrics
 from facetell.evaluate.evaluation import METRICS, Evaluation, _redraw, evaluate
 from facetell.evaluate.judged import judge
@@ -211,6 +213,51 @@ def test_a_model_trained_under_another_protocol_is_told(judged, trained, used, t
     found = Evaluation.of(replace(judged, contract=contract, split=parts))
 
     assert any("may have been trained on faces" in note for note in found.notes) == told
+
+
+def seen(predictor, parts, **options):
+    """Whether a note says that the model may have been trained on judged faces."""
+    found = evaluate(predictor, parts.dataset, parts, **options)
+    return [note for note in found.notes if "may have" in note and "trained" in note]
+
+
+def test_another_seeds_sides_are_told():
+    dataset = small_dataset(280)
+    drawn = [split(dataset, "random-80-10-10", seed=seed) for seed in (0, 1)]
+    model = FakePredictor(protocol="random-80-10-10", trained_on=drawn[0].trained_on)
+
+    assert seen(model, drawn[0]) == []
+    assert "random-80-10-10', with other sides: it may have been" in seen(model, drawn[1])[0]
+
+
+def test_a_held_out_validation_side_of_another_seed_is_told_and_test_faces_are_fine():
+    dataset = small_dataset(280)
+    own = tuple(replace(s, side="test" if s.side == "test" else "train") for s in dataset.samples)
+    dataset = replace(dataset, samples=own)
+    drawn = [split(dataset, seed=seed) for seed in (0, 1)]
+    model = FakePredictor(trained_on=drawn[0].trained_on)
+
+    assert seen(model, drawn[0], side="validation") == []
+    assert len(seen(model, drawn[1], side="validation")) == 1
+    assert seen(model, drawn[1], side="test") == []
+
+
+@pytest.mark.parametrize("protocol", ["whole", "random-80-10-10"])
+def test_on_other_data_a_model_is_told_to_have_seen_what_both_share(protocol):
+    model = FakePredictor(data={"name": "fer2013"})
+
+    found = evaluate(model, small_dataset(280), split(small_dataset(280), protocol))
+
+    assert any(note.startswith("The model was trained on fer2013: what is") for note in found.notes)
+    assert not any("is judged under" in note for note in found.notes)
+
+
+def test_all_faces_do_not_judge_a_model_that_they_trained():
+    dataset = small_dataset()
+    model = FakePredictor(data=fingerprint(dataset))
+    with pytest.raises(DataError, match="has not seen, got small, on which it was trained"):
+        evaluate(model, dataset, split(dataset, "whole"))
+    assert evaluate(model, small_dataset(seed=1), split(small_dataset(seed=1), "whole")).n == 140
 
 
 def test_the_validation_side_comes_with_a_warning():

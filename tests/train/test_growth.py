@@ -205,7 +205,7 @@ def called(contract, name, sides):
 def test_features_serve_other_labels_of_the_same_photographs(small, monkeypatch):
     """FER2013 by its own labels, and by the majority of its voters."""
     contract = called(promised(LARGER), "ferplus8", (25060, 3199))
-    contract = replace(contract, labels=(*contract.labels, "contempt"))
+    contract = replace(contract, labels=(*contract.labels, "contempt"), trained_on="voted")
     run = load_run(small / "run")
 
     def seven(sides):
@@ -215,7 +215,7 @@ def test_features_serve_other_labels_of_the_same_photographs(small, monkeypatch)
     monkeypatch.setattr(growth, "load_run", lambda _: seven((28709, 3589)))
     assert read_trunk(small / "run", LARGER, contract)
     with pytest.raises(TrainingError, match="Train all on the same data"):
-        check_alike("run", seven((28709, 3589)), LARGER, contract, drawn=False)
+        check_alike("run", seven((28709, 3589)).contract, contract)
 
     monkeypatch.setattr(growth, "load_run", lambda _: seven((28710, 3588)))
     with pytest.raises(TrainingError, match="Train all on the same data"):
@@ -229,6 +229,6 @@ def test_models_that_no_network_can_begin_with_are_refused(small, tmp_path):
     with pytest.raises(TrainingError, match=r"one network with a residual trunk at .*both\.onnx"):
         read_trunk(both, LARGER, contract)
 
-    seed = recipe(train={"seed": 3})
+    other = replace(contract, trained_on="as another seed draws")
     with pytest.raises(TrainingError, match="may have seen faces that the others are chosen on"):
-        read_trunk(small / "run", seed, contract, drawn=True)
+        read_trunk(small / "run", recipe(), other)

@@ -318,7 +318,9 @@ def test_a_run_keeps_the_groups_that_it_was_given(tmp_path, recipe):
 
     CliRunner().invoke(_group, ["train", *arguments, "--out", alone], catch_exceptions=False)
     arguments += ["--out", paired, "--together", str(tmp_path / "pairs.csv")]
-    CliRunner().invoke(_group, ["train", *arguments], catch_exceptions=False)
+    done = CliRunner().invoke(_group, ["train", *arguments], catch_exceptions=False)
+    kept = f"--protocol random-80-10-10 --together {Path(paired) / 'groups.csv'}"
+    assert f"next: facetell evaluate {paired} --data {TOON} {kept}; facetell" in done.stderr
     refit_run(tmp_path / "paired", tmp_path / "admm", {"fit": "admm"})
 
     names = ("alone", "paired", "admm")
@@ -335,7 +337,7 @@ def test_a_run_of_other_groups_neither_teaches_nor_lends_features(tmp_path, reci
     options = {"teachers": [tmp_path / "teacher"], "accelerator": "cpu"}
 
     for groups in (None, np.arange(168) // 4):
-        with pytest.raises(TrainingError, match="kept the same faces together"):
+        with pytest.raises(TrainingError, match=r"on the same faces.*data\.fold and --together"):
             train(pupil, toon(), tmp_path / "pupil", groups=groups, **options)
     train(pupil, toon(), tmp_path / "pupil", groups=500 - pairs, **options)
 

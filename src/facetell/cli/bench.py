@@ -14,6 +14,7 @@ from facetell.cli.options import label_order_option
 
 if TYPE_CHECKING:
     from facetell.evaluate.side_by_side import Accuracies
+    from facetell.recipe import Protocol
     from facetell.runtime.foreign import Description
     from facetell.runtime.speed import Speed, Tuning
 
@@ -52,6 +53,10 @@ def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[
 @click.argument("models", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--data", metavar="DATA", help="Labelled faces, for accuracies beside the speeds.")
 @label_order_option
+@click.option(
+    "--protocol", type=click.Choice(["official", "random-80-10-10", "whole"]), default="official",
+    show_default=True, help="Which of the data's faces judge; see `facetell evaluate`.",
+)  # fmt: skip
 @click.option(
     "--flip/--no-flip", default=None, help="Average with the mirror image.  [default: the model's]"
 )
@@ -100,6 +105,7 @@ def bench(
     models: tuple[str, ...],
     data: str | None,
     label_order: list[str] | None,
+    protocol: Protocol,
     flip: bool | None,
     threads: int,
     repeats: int,
@@ -119,6 +125,7 @@ def bench(
     \b
     Example:
       facetell bench compact runs/mine/model.onnx --data fer2013.csv
+      facetell bench compact strong --data my-faces/ --protocol whole
       facetell bench compact --tune
     """
     from facetell.errors import InputError
@@ -137,7 +144,7 @@ def bench(
     if tune:
         _tune(described, repeats, as_json)
         return
-    judged = _judged(described, data, label_order, flip, threads) if data else []
+    judged = _judged(described, data, label_order, protocol, flip, threads) if data else []
     speeds = _speeds(described, threads, repeats)
     if as_json:
         facts = [asdict(found) for found in judged] or [{} for _ in speeds]
@@ -154,10 +161,12 @@ def _judged(
     described: list[tuple[Path, Description]],
     data: str,
     label_order: list[str] | None,
+    protocol: Protocol,
     flip: bool | None,
     threads: int,
 ) -> list[Accuracies]:
     """Every model on the same faces. What cannot be judged is an error before any is."""
+    from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset
     from facetell.datasets.splits import split
     from facetell.evaluate.judged import score_columns
@@ -171,8 +180,9 @@ def _judged(
     ]
     for model in models:
         score_columns(model.contract, dataset.labels, dataset.name)
-    official, clean = split(dataset), known_clean(dataset)
-    if clean is None:
+    parts = split(dataset, protocol, progress=show_search)
+    clean = known_clean(dataset) if protocol == "official" else None
+    if clean is None and len(parts.train) and protocol == "official":
         click.echo(
             "near-copies are not known yet; `facetell audit` finds them: no clean accuracies",
             err=True,
@@ -180,7 +190,9 @@ def _judged(
     found = []
     for model in models:
         click.echo(f"judging {model.contract.name}", err=True)
-        found.append(accuracies(model, official, clean))
+        found.append(accuracies(model, parts, clean))
+        if found[-1].note and model.contract.protocol:
+            click.echo(f"Note: {found[-1].note}", err=True)
     return found
 
 

@@ -37,6 +37,7 @@ _WITH_CLIPS = {"model", "clips", "side", "against", "flip", "seed", "threads", "
     epilog="""\b
 Example:
   facetell evaluate compact --clips RAVDESS/
+  facetell evaluate compact --data my-faces/ --protocol whole
   facetell evaluate compact --data faces.csv --groups camera
   facetell evaluate compact --data fer2013.csv --robustness --robustness-faces 500
   facetell evaluate compact --data fer2013.csv --report report.html
@@ -56,7 +57,8 @@ Example:
     type=click.Choice(get_args(Protocol)),
     default="official",
     show_default=True,
-    help="How training, validation and test faces are kept apart.",
+    help="How training, validation and test faces are kept apart; `whole`: all faces judge, of "
+    "data that the model was not trained on.",
 )
 @click.option(
     "--fold",

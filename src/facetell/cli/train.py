@@ -14,6 +14,7 @@ from facetell.cli.options import check_targets, label_order_option
 
 if TYPE_CHECKING:
     from facetell.contract import Contract
+    from facetell.recipe import Recipe
     from facetell.train.loop import Progress
 
 __all__ = ["refit", "result_line", "show_training", "train"]
@@ -132,9 +133,25 @@ def train(
         return
     predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
     click.echo(result_line(predictor.contract))
+    sides = _sides_again(chosen, folder)
     click.echo(
-        f"next: facetell evaluate {folder} --data {source}; facetell export {folder}", err=True
+        f"next: facetell evaluate {folder} --data {source}{sides}; facetell export {folder}",
+        err=True,
     )
+
+
+def _sides_again(recipe: Recipe, run: Path) -> str:
+    """Options of `evaluate` that keep the run's faces apart as its training did."""
+    from facetell.train.finish import GROUPS
+
+    data = recipe.data
+    options = {
+        "--protocol": "" if data.protocol == "official" else data.protocol,
+        "--fold": data.fold or "",
+        "--seed": data.seed or "",
+        "--together": run / GROUPS if (run / GROUPS).exists() else "",
+    }
+    return "".join(f" {name} {value}" for name, value in options.items() if value)
 
 
 def result_line(contract: Contract) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 
 from facetell.datasets.fer2013 import OFFICIAL_COUNTS
 from facetell.datasets.sample import Dataset
+from facetell.errors import DataError
 from facetell.labels import EMOTIONS
 
-__all__ = ["class_counts", "fingerprint", "flatness"]
+__all__ = ["class_counts", "fingerprint", "flatness", "refuse_training_data"]
 
 _SAMPLED = 512
 #: Median flatness of FER2013 as published is far above it, of an equalised copy far below.
@@ -69,6 +71,24 @@ def flatness(image: NDArray[np.uint8]) -> float:
     """
     cumulated = np.bincount(image.ravel(), minlength=256).cumsum() / image.size
     return float(np.abs(cumulated - np.arange(1, 257) / 256).max())
+
+
+def refuse_training_data(dataset: Dataset, trained_on: Mapping[str, Any]) -> None:
+    """Refuse data whose faces shall all be unseen by a model, if it was trained on them.
+
+    Args:
+        dataset: the faces.
+        trained_on: fingerprint of the model's training data, from its contract.
+
+    Raises:
+        DataError: they are the same.
+    """
+    found = fingerprint(dataset)
+    if all(found[key] == trained_on.get(key) for key in ("labels_sha256", "pixels_sha256")):
+        raise DataError(
+            f"expected faces that the model has not seen, got {dataset.name}, on which it was "
+            "trained. Sort the faces into train/ and val/ before training, or bring others."
+        )
 
 
 def _images(dataset: Dataset) -> tuple[NDArray[np.int64], list[NDArray[np.uint8]]]:

@@ -6,6 +6,7 @@ else, and only `split` makes one, so that no copy of a training face can reach t
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, get_args
@@ -86,6 +87,18 @@ class Split:
     held_out: bool = False
     groups: NDArray[np.int64] | None = None
 
+    @property
+    def trained_on(self) -> str:
+        """SHA-256 of the ids and labels of the training faces, in order."""
+        samples, labels = self.dataset.samples, self.dataset.labels
+        lines = (f"{samples[i].id},{labels[samples[i].label]}\n" for i in self.train.indices)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a seed or a fold decided who trains, not the dataset's own sides."""
+        return self.held_out or self.protocol not in ("official", "clean", "whole")
+
     def describe(self) -> dict[str, Any]:
         """JSON-ready: protocol, seed, and the class counts of each side."""
         sides = {"train": self.train.indices, "validation": self.validation, "test": self.test}
@@ -125,7 +138,8 @@ def split(
             anew. A group is a subject where every sample has one, else a set of near-copies.
             `leave-one-subject-out`: one subject judges, the next one in alphabetical order
             selects, the others train. `leaky-80-10-10` does what must not be done, to show
-            what it is worth: see `leak`.
+            what it is worth: see `leak`. `whole`: every sample judges, for models that were
+            trained on other data.
             Without a validation side, a tenth of train is held out by whole groups.
         fold: which subject judges, 0 to the number of subjects less 1; other protocols have
             fold 0 only.
@@ -136,7 +150,8 @@ def split(
 
     Raises:
         InputError: an unknown protocol, or groups that do not fit.
-        DataError: `official` or `clean` on data without sides, or too few groups.
+        DataError: `official` on data without sides, `clean` on data without a training side,
+            or too few groups.
 
     Example:
         parts = split(dataset, "clean")
@@ -156,8 +171,10 @@ def split(
         return _leave_one_out(dataset, fold, seed)
     if protocol == "leaky-80-10-10":
         return _leaky(dataset, seed)
+    if protocol == "whole":
+        return _split(dataset, protocol, np.full(len(dataset), 2), seed, False, groups)
     sides = _own_sides(dataset, protocol)
-    held_out = not (sides == 1).any()
+    held_out = bool((sides == 0).any()) and not (sides == 1).any()
     if groups is None and (held_out or protocol == "clean"):
         groups = _groups(dataset, progress)
     if held_out:
@@ -170,9 +187,9 @@ def split(
 
 
 def _check_groups(groups: NDArray[np.int64], dataset: Dataset, protocol: Protocol) -> None:
-    if protocol not in ("official", "clean", "random-80-10-10"):
+    if protocol not in ("official", "clean", "random-80-10-10", "whole"):
         raise InputError(
-            f"groups are kept together by official, clean and random-80-10-10, got protocol "
+            f"groups are kept together by official, clean, random-80-10-10 and whole, got protocol "
             f"{protocol!r}. Choose one of these, or leave groups out.",
             actual=protocol,
         )
@@ -253,11 +270,14 @@ def _own_sides(dataset: Dataset, protocol: str) -> NDArray[np.int64]:
     """(N,) 0 train, 1 validation, 2 test, -1 none."""
     index: dict[str | None, int] = {name: i for i, name in enumerate(_SIDES)}
     sides = np.array([index.get(sample.side, -1) for sample in dataset.samples], np.int64)
-    if not (sides == 0).any():
+    needed = sides == 0 if protocol == "clean" else sides >= 0
+    if not needed.any():
         raise DataError(
-            f"protocol {protocol!r} needs the dataset's own training side, but {dataset.name} "
-            "has none. Use random-80-10-10 (`--protocol random-80-10-10`, in training `--set "
-            "data.protocol=random-80-10-10`), or sort the data into train/, val/ and test/.",
+            f"protocol {protocol!r} needs the dataset's own "
+            f"{'training side' if protocol == 'clean' else 'sides'}, but {dataset.name} has none. "
+            "To judge a model that was trained on other data, use whole; to train, too, "
+            "random-80-10-10 (`--set data.protocol=random-80-10-10`), or sort the data into "
+            "train/, val/ and test/.",
             protocol=protocol,
         )
     return sides
@@ -379,8 +399,12 @@ def _leaky(dataset: Dataset, seed: int) -> Split:
 def _draw(
     targets: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int
 ) -> NDArray[np.int64]:
-    """(N,) sides for whole groups: large groups first, each to the side that lacks it most."""
-    _, group = np.unique(groups, return_inverse=True)
+    """(N,) sides for whole groups: large groups first, each to the side that lacks it most.
+
+    Groups count in the order in which they first appear, whatever they are called.
+    """
+    _, first, named = np.unique(groups, return_index=True, return_inverse=True)
+    group = np.argsort(np.argsort(first))[named]
     counts = np.zeros((group.max() + 1, targets.max() + 1))  # (G, K)
     np.add.at(counts, (group, targets), 1)
     if len(counts) < len(shares):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Certainty, Contract
+from facetell.datasets.fingerprint import refuse_training_data
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError
 from facetell.evaluate.judged import score_columns
@@ -114,23 +115,11 @@ def calibration_rows(
             "Name another side with --side, or bring a folder of faces without sides."
         )
     if trained_on and not (sides != "").any():
-        _refuse_training_data(dataset, trained_on)
+        refuse_training_data(dataset, trained_on)
     groups = cached_near_copies(dataset.faces(), progress).groups
     seen = np.isin(groups, np.unique(groups[sides == "train"]))
     rows = np.flatnonzero(chosen & ~seen)
     return np.asarray(rows[np.sort(np.unique(groups[rows], return_index=True)[1])], np.int64)
-
-
-def _refuse_training_data(dataset: Dataset, trained_on: Mapping[str, Any]) -> None:
-    from facetell.datasets.fingerprint import fingerprint
-
-    keys = ("labels_sha256", "pixels_sha256")
-    found = fingerprint(dataset)
-    if all(found[key] == trained_on.get(key) for key in keys):
-        raise DataError(
-            f"expected faces that the model has not seen, got {dataset.name}, on which it was "
-            "trained. Sort the faces into train/ and val/ before training, or bring others."
-        )
 
 
 def margins_of(

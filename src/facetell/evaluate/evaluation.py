@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from facetell.contract import Contract
 from facetell.datasets.sample import Dataset, Side
 from facetell.evaluate import metrics
-from facetell.evaluate.judged import Judged, judge
+from facetell.evaluate.judged import Judged, judge, may_have_seen
 from facetell.evaluate.metrics import RESAMPLES, Measure
 from facetell.evaluate.raters import RaterScore, rater_score, votes_for
 from facetell.evaluate.sureness import Sureness, calibration_floor, sureness_of
@@ -444,7 +444,6 @@ def _facts(contract: Contract) -> dict[str, Any]:
 
 
 def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> tuple[str, ...]:
-    trained, used = judged.contract.protocol, judged.split.protocol
     support = confusion.sum(axis=1)
     missing = [name for name, n in zip(judged.dataset.labels, support, strict=True) if n == 0]
     rare = [
@@ -458,11 +457,8 @@ def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> 
             "Judged on the validation side: if the model's checkpoint and calibration were chosen "
             "on these faces, the numbers flatter it."
         )
-    if not _compatible(trained, used):
-        notes.append(
-            f"The model was trained under the protocol {trained or 'unknown'!r} and is judged "
-            f"under {used!r}: it may have been trained on faces that it is judged on."
-        )
+    if seen := may_have_seen(judged):
+        notes.append(seen)
     if judged.split.groups is not None and not clustered:
         groups = len(np.unique(judged.split.groups[judged.indices]))
         notes.append(
@@ -477,9 +473,3 @@ def _notes(judged: Judged, confusion: NDArray[np.int64], *, clustered: bool) -> 
     if rare:
         notes.append(f"Few faces, so wide intervals: {', '.join(rare)}.")
     return tuple(notes)
-
-
-def _compatible(trained: str, used: str) -> bool:
-    """Whether the judged faces were kept out of training, as far as the names tell."""
-    # `clean` only takes faces out of the official sides.
-    return used == trained or (used, trained) == ("clean", "official")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import Contract
+from facetell.datasets.fingerprint import refuse_training_data
 from facetell.datasets.sample import Dataset, Side
 from facetell.errors import ContractError, DataError, InputError
 from facetell.files import refuse_overwriting, write_atomically
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from facetell.datasets.splits import Split
 
 __all__ = [
-    "Judged", "checked_scores", "judge", "judged_side", "pool", "restrict", "score_columns",
-    "write_predictions",
+    "Judged", "checked_scores", "judge", "judged_side", "may_have_seen", "pool", "restrict",
+    "score_columns", "write_predictions",
 ]  # fmt: skip
 
 #: Faces read and scored at once: enough to keep a model busy, little memory.
@@ -179,12 +180,18 @@ def judge(
         predictor: anything with a contract and a `predict` method.
         side: `validation` or `test`; by default test if it has faces, else validation.
         progress: called with (faces done, faces in all) after every batch.
+
+    Raises:
+        DataError: the side has no faces, or all are judged and trained the model.
+        ContractError: the model reads other emotions.
     """
     # A runtime may be told to leave out the mirror image; the numbers must say so.
     flip = getattr(predictor, "flip", predictor.contract.flip)
     contract = replace(predictor.contract, flip=flip)
     columns = score_columns(contract, dataset.labels, dataset.name)
     chosen, indices = judged_side(split, side)
+    if split.protocol == "whole":
+        refuse_training_data(dataset, contract.data)
     scores, thetas, margins = [], [], []
     for start in range(0, len(indices), BATCH):
         batch = indices[start : start + BATCH]
@@ -209,6 +216,27 @@ def judge(
         scores=table,
         theta=np.concatenate(found) if len(found) == len(thetas) else None,
         margins=np.concatenate(margins),
+    )
+
+
+def may_have_seen(judged: Judged) -> str:
+    """Why the model may have been trained on judged faces, "" where it was kept from them."""
+    contract, split = judged.contract, judged.split
+    if contract.trained_on and contract.trained_on == split.trained_on:
+        return ""
+    trained, used = contract.protocol, split.protocol
+    # `clean` only takes faces out of the official sides.
+    alike = used == trained or (used, trained) == ("clean", "official")
+    own = used in ("official", "clean") and (judged.side == "test" or not split.held_out)
+    if alike and (own or not contract.trained_on):
+        return ""
+    data = contract.data.get("name", judged.dataset.name)
+    if data != judged.dataset.name and used != "leaky-80-10-10":
+        return f"The model was trained on {data}: what is shown there, too, it may have seen."
+    others = ", with other sides" if alike else ""
+    return (
+        f"The model was trained under the protocol {trained or 'unknown'!r} and is judged "
+        f"under {used!r}{others}: it may have been trained on faces that it is judged on."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from facetell.datasets.duplicates import known_near_copies
 from facetell.datasets.sample import Dataset, Side
 from facetell.datasets.splits import Split, split
-from facetell.evaluate.judged import judge, restrict
+from facetell.evaluate.judged import judge, may_have_seen, restrict
 from facetell.predictor import Predictor
 
 __all__ = ["Accuracies", "accuracies", "known_clean"]
@@ -24,6 +24,7 @@ class Accuracies:
         clean_faces: of them without a near-copy among the training faces; 0 where not known.
         clean_accuracy: on those, 0-1; None where near-copies are not known.
         judged_with_flip: whether each face was averaged with its mirror image.
+        note: why it may have been trained on these faces, "" where it was kept from them.
     """
 
     side: Side
@@ -32,13 +33,17 @@ class Accuracies:
     clean_faces: int
     clean_accuracy: float | None
     judged_with_flip: bool
+    note: str
 
 
 def known_clean(dataset: Dataset) -> Split | None:
     """The `clean` protocol if the dataset's near-copies were searched before, else None.
 
-    None, too, where a seed draws the judged faces, as the protocols then judge different ones.
+    None, too, where a seed draws the judged faces, as the protocols then judge different ones, and
+    where there are no training faces to have copies of.
     """
+    if not any(sample.side == "train" for sample in dataset.samples):
+        return None
     known = known_near_copies(dataset.faces())
     if known is None:
         return None
@@ -50,7 +55,7 @@ def accuracies(predictor: Predictor, official: Split, clean: Split | None) -> Ac
     """A model on the official side, test if there is one and else validation, and its clean part.
 
     Args:
-        official: how the faces are kept apart.
+        official: how the faces are kept apart, under `official` or another protocol.
         clean: the same less near-copies, None where they are not known.
     """
     judged = judge(predictor, official.dataset, official)
@@ -62,4 +67,5 @@ def accuracies(predictor: Predictor, official: Split, clean: Split | None) -> Ac
         clean_faces=0 if part is None else len(part),
         clean_accuracy=None if part is None else float(part.correct.mean()),
         judged_with_flip=judged.contract.flip,
+        note=may_have_seen(judged),
     )

@@ -138,7 +138,8 @@ class _Lab:
         if resume:
             chosen, _, _ = resumed_recipe(folder)
         else:
-            settings = (f"train.seed={self.seed}", f"train.epochs={epochs}", *changes)
+            seeds = (f"train.seed={self.seed}", f"data.seed={self.seed}")
+            settings = (*seeds, f"train.epochs={epochs}", *changes)
             chosen = load_recipe(recipe, overrides=settings)
         train(
             chosen, self.source.dataset, folder, resume=resume, accelerator=self.accelerator,

@@ -179,6 +179,7 @@ def make_contract(recipe: Recipe, dataset: Dataset, parts: Split) -> Contract:
         recipe=recipe.name,
         architecture=describe(recipe.model),
         protocol=parts.protocol,
+        trained_on=parts.trained_on,
         training=(
             f"trained on {len(parts.train.indices):,} faces, selected and calibrated on "
             f"{len(parts.validation):,} validation faces",
@@ -202,7 +203,7 @@ def split_for(
 ) -> Split:
     """The sides that a recipe trains on and chooses by."""
     return split(
-        dataset, recipe.data.protocol, seed=recipe.train.seed, fold=recipe.data.fold,
+        dataset, recipe.data.protocol, seed=recipe.data.seed, fold=recipe.data.fold,
         groups=groups, progress=search,
     )  # fmt: skip
 

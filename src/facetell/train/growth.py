@@ -19,7 +19,7 @@ from facetell.model.hybrid import Hybrid
 from facetell.recipe import ModelOptions, Recipe
 from facetell.runtime.session import load, locate
 from facetell.train.predictor import load_run
-from facetell.train.teachers import check_alike, check_file
+from facetell.train.teachers import check_alike
 
 __all__ = ["Folded", "grow", "read_trunk", "with_start"]
 
@@ -38,15 +38,12 @@ class Folded(NamedTuple):
     bias: Tensor
 
 
-def read_trunk(
-    start: str | Path, recipe: Recipe, contract: Contract, *, drawn: bool = False
-) -> dict[str, Folded]:
+def read_trunk(start: str | Path, recipe: Recipe, contract: Contract) -> dict[str, Folded]:
     """The residual trunk of a finished run, a bundled model or an .onnx file.
 
     Args:
         start: the run's folder, the model's name or the file.
         recipe, contract: of the network that will begin with it.
-        drawn: the seed drew the sides of the data.
 
     Returns:
         Its convolutions by the names they have in `ResidualTrunk`.
@@ -63,11 +60,10 @@ def read_trunk(
         )
     if Path(start).is_dir():
         run = load_run(start)
-        check_alike(start, run, recipe, contract, drawn=drawn, labels=False)
+        check_alike(start, run.contract, contract, labels=False)
         found = _folded_in_run(run.model.cnn)
     else:
-        theirs = load(str(start)).contract
-        check_file(start, theirs, recipe, contract, drawn=drawn, labels=False)
+        check_alike(start, load(str(start)).contract, contract, labels=False)
         found = _folded_in_file(locate(str(start)))
     if "3.path.0" not in found:
         raise TrainingError(

@@ -44,7 +44,7 @@ from facetell.errors import TrainingError
 from facetell.files import write_atomically
 from facetell.model.hybrid import Hybrid, build_model, describe
 from facetell.model.svm import squared_hinge
-from facetell.recipe import Recipe, recipe_from_dict
+from facetell.recipe import Recipe, recorded_recipe
 from facetell.train.augment import mix_up
 from facetell.train.batches import training_faces
 from facetell.train.checkpoint import (
@@ -58,7 +58,7 @@ from facetell.train.growth import grow, read_trunk, with_start
 from facetell.train.predictor import TorchPredictor, load_run
 from facetell.train.record import RECORD, read_record
 from facetell.train.stretches import ClipSides, with_clips
-from facetell.train.teachers import Teachers
+from facetell.train.teachers import Teachers, check_alike
 
 __all__ = ["COLUMNS", "Progress", "resumed_recipe", "train", "training_seconds"]
 
@@ -162,20 +162,25 @@ def train(
     together = run_groups(folder, whole) if resume else groups
     parts = split_for(recipe, whole, together, progress.search)
     dataset = parts.dataset
-    if not len(parts.validation):
-        raise TrainingError(
-            f"expected validation faces to select on, but {dataset.name} under protocol "
-            f"{recipe.data.protocol!r} has none. Give more data, or sort some into val/."
-        )
+    for faces_of, kind in ((parts.train, "training faces"), (parts.validation, "validation faces")):
+        if not len(faces_of):
+            raise TrainingError(
+                f"expected training faces to learn from and validation faces to select on, but "
+                f"{dataset.name} under protocol {recipe.data.protocol!r} has no {kind}. Give more "
+                "data, sort some into train/ and val/, or set data.protocol=random-80-10-10."
+            )
     contract = make_contract(recipe, dataset, parts)
-    if parts.held_out or recipe.data.protocol != "official":
-        for run in (*teachers, *([start] if start is not None else ())):
-            _check_together(Path(run), whole, together)
     resumes = resume and (folder / "last.safetensors").exists()
-    trunk = None
-    if start is not None and not recipe.model.memory:
+    wanted = recipe.train.precision == "bf16"
+    bf16 = wanted and _has_bfloat16(fabric.device)
+    taught = Teachers(teachers, recipe, contract, bf16=bf16) if teachers else None
+    trunk = beneath = None
+    if start is not None and recipe.model.memory:
+        beneath = load_run(start)
+        check_alike(start, beneath.contract, contract)
+    elif start is not None:
         if not resumes:
-            trunk = read_trunk(start, recipe, contract, drawn=parts.held_out)
+            trunk = read_trunk(start, recipe, contract)
         contract = with_start(contract, start)
     filmed = None
     if clips is not None:
@@ -203,18 +208,13 @@ def train(
         f"{describe(recipe.model)}"
     )
 
-    wanted = recipe.train.precision == "bf16"
-    bf16 = wanted and _has_bfloat16(fabric.device)
     if wanted and not bf16:
         progress.say("this processor has no bfloat16 arithmetic: training in float32")
-    taught = None
-    if teachers:
-        taught = Teachers(teachers, recipe, contract, drawn=parts.held_out, bf16=bf16)
+    if taught is not None:
         taught = taught.to(fabric.device)
     network = build_model(recipe.model, len(contract.labels), recipe.train)
-    if network.memory is not None:
-        assert start is not None
-        _take_over(network, start)
+    if beneath is not None:
+        _take_over(network, beneath.model, start)
         network.freeze_faces()
     elif trunk is not None:
         grow(network, trunk, torch.cat([x for x, *_ in islice(faces.epoch(0), _MEASURED)]))
@@ -408,7 +408,7 @@ def _open_folder(
     if resume and record.exists():
         before = read_record(folder)
         same = {
-            "recipe": recipe_from_dict(before["recipe"]) == recipe,
+            "recipe": recorded_recipe(before["recipe"]) == recipe,
             "data": before["data"] == contract.data,
             "start": before.get("started_from") == (str(start) if start else None),
             "teachers": before.get("teachers", []) == [str(teacher) for teacher in teachers],
@@ -437,22 +437,6 @@ def _open_folder(
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
     }
     write_atomically(record, json.dumps(about, indent=2) + "\n")
-
-
-def _check_together(run: Path, dataset: Dataset, groups: NDArray[np.int64] | None) -> None:
-    """Whether a finished run, where it is one, had the same faces share a side."""
-    if not (run / RECORD).exists():
-        return
-    theirs = run_groups(run, dataset)
-    both = [g for g in (groups, theirs) if g is not None]
-    parts = {
-        len(np.unique(np.stack(some), axis=1).T) for some in (both, both[:1], both[1:]) if some
-    }
-    if len(both) == 1 or len(parts) > 1:
-        raise TrainingError(
-            f"expected a run at {run} that kept the same faces together, got other groups: it may "
-            "have seen faces that the others are chosen on. Give the same --together to all."
-        )
 
 
 def _show(writer: SummaryWriter | None, row: dict[str, float]) -> None:
@@ -488,13 +472,12 @@ def _recorded(folder: Path, name: str) -> Any:
     return read_record(folder).get(name) if (folder / RECORD).exists() else None
 
 
-def _take_over(network: Hybrid, run: str | Path) -> None:
+def _take_over(network: Hybrid, before: Hybrid, run: str | Path | None) -> None:
     """The faces' part of a finished run; the LSTM over frames stays as it is.
 
     Raises:
-        TrainingError: the run has other blocks than the recipe, or was trained otherwise.
+        TrainingError: the run has other blocks than the recipe.
     """
-    before = load_run(run).model
     ours = replace(network.options, memory=0)
     if before.options != ours:
         differing = [
@@ -556,5 +539,5 @@ def resumed_recipe(folder: Path) -> tuple[Recipe, str, str | None]:
         TrainingError: no run there, or its record was damaged.
     """
     about = read_record(folder)
-    recipe = recipe_from_dict(about["recipe"], where=str(folder / RECORD))
+    recipe = recorded_recipe(about["recipe"], where=str(folder / RECORD))
     return recipe, about["data_source"], about.get("clips_source")

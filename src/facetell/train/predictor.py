@@ -14,7 +14,7 @@ from facetell.contract import Contract
 from facetell.errors import TrainingError
 from facetell.model.hybrid import Hybrid
 from facetell.predictor import Prediction, calibrated
-from facetell.recipe import Recipe, recipe_from_dict
+from facetell.recipe import Recipe, recorded_recipe
 from facetell.tensors import to_tensor
 from facetell.train.batches import clip_tensor
 from facetell.train.checkpoint import load_checkpoint
@@ -100,7 +100,7 @@ def load_run(folder: str | Path, *, flip: bool | None = None) -> TorchPredictor:
             "Run `facetell train`, or continue with `facetell train --resume RUN`."
         )
     tensors, state = load_checkpoint(path)
-    recipe = recipe_from_dict(state["recipe"])
+    recipe = recorded_recipe(state["recipe"])
     contract = Contract.from_json(state["contract"])
     if flip is not None:
         contract = replace(contract, flip=flip)

@@ -17,7 +17,7 @@ from facetell.recipe import Recipe
 from facetell.runtime.session import Model, load
 from facetell.train.predictor import TorchPredictor, load_run
 
-__all__ = ["Teachers", "check_alike", "check_file"]
+__all__ = ["Teachers", "check_alike"]
 
 
 class Teachers(nn.Module):
@@ -40,7 +40,6 @@ class Teachers(nn.Module):
         teachers: folders of finished runs, names of bundled models or .onnx files; for stills.
         recipe, contract: the pupil's; teachers must read faces and labels as it does, and have
             been kept from the faces that it is chosen on.
-        drawn: the seed drew the sides, so it must be the same.
         bf16: runs, too, compute their convolutions in bfloat16.
 
     Raises:
@@ -55,7 +54,6 @@ class Teachers(nn.Module):
         recipe: Recipe,
         contract: Contract,
         *,
-        drawn: bool,
         bf16: bool = False,
     ) -> None:
         super().__init__()
@@ -64,11 +62,11 @@ class Teachers(nn.Module):
         for name in teachers:
             if Path(name).is_dir():
                 run = load_run(name)
-                check_alike(name, run, recipe, contract, drawn=drawn)
+                check_alike(name, run.contract, contract)
                 self.each.append(_Run(run, bf16=bf16))
             else:
                 model = load(str(name), threads=torch.get_num_threads(), flip=False)
-                check_file(name, model.contract, recipe, contract, drawn=drawn)
+                check_alike(name, model.contract, contract)
                 self.each.append(_File(model))
 
     @torch.no_grad()
@@ -121,82 +119,39 @@ def _resized(faces: Tensor, side: int) -> Tensor:
     return resized
 
 
-def _sides(recipe: Recipe, *, drawn: bool) -> str:
-    """What decides who trains and who chooses."""
-    seed = f", seed {recipe.train.seed}" if drawn or recipe.data.protocol != "official" else ""
-    return f"{recipe.data.protocol}, fold {recipe.data.fold}{seed}"
-
-
-def check_alike(
-    run: str | Path,
-    other: TorchPredictor,
-    recipe: Recipe,
-    contract: Contract,
-    *,
-    drawn: bool,
-    labels: bool = True,
-) -> None:
-    """Whether a finished run may teach one of this recipe and contract, or lend it features.
+def check_alike(name: str | Path, theirs: Contract, ours: Contract, *, labels: bool = True) -> None:
+    """Whether a finished model may teach one with our contract, or lend it features.
 
     Args:
-        run: its name in errors.
-        other: the finished run.
-        recipe, contract: of the one that learns.
-        drawn: the seed drew the sides of the data.
+        name: the run or file, in errors.
+        theirs: the finished model's contract.
+        ours: of the one that learns.
         labels: it must know the labels, too; features serve any.
 
     Raises:
-        TrainingError: it reads other faces or labels, was trained on other data, or may have
-            seen faces that the other one is chosen on.
+        TrainingError: it reads other faces or labels, or was trained on others than ours will be,
+            so that it may have seen faces that ours is chosen on.
     """
-    _check_faces(run, other.contract, contract, labels=labels)
-    theirs = other.contract
-    if theirs.data != contract.data and (labels or not _official(contract, theirs)):
+    _check_faces(name, theirs, ours, labels=labels)
+    if not (theirs.trained_like(ours) or (not labels and _official(theirs, ours))):
         raise TrainingError(
-            f"expected a run at {run} with the data {contract.data!r}, got {theirs.data!r}. "
-            "Train all on the same data."
-        )
-    assert other.recipe is not None
-    sides, others = (_sides(r, drawn=drawn) for r in (recipe, other.recipe))
-    if sides != others:
-        raise TrainingError(
-            f"expected a run at {run} trained under the protocol {sides}, got {others}: it may "
-            "have seen faces that the others are chosen on. Train all under one protocol."
+            f"expected a model at {name} trained on the same faces as this one "
+            f"({_learned(ours)}), got one {_learned(theirs)}: it may have seen faces that the "
+            "others are chosen on. Train all on the same data under one protocol, with the same "
+            "data.seed, data.fold and --together."
         )
 
 
-def check_file(
-    name: str | Path,
-    theirs: Contract,
-    recipe: Recipe,
-    contract: Contract,
-    *,
-    drawn: bool,
-    labels: bool = True,
-) -> None:
-    """A file remembers its protocol, not the seed and the fold that some protocols draw by.
-
-    Its data may have a test side that the pupil's have not, or the other way round: how many faces
-    of each label train and validate says that both are the same.
-    """
-    _check_faces(name, theirs, contract, labels=labels)
-    ours, others = contract.learned_from(), theirs.learned_from()
-    if ours != others and (labels or not _official(contract, theirs)):
-        raise TrainingError(
-            f"expected a model file at {name} trained on the same faces, {ours}, got {others}. "
-            "Train both on the same data."
-        )
-    if (theirs.protocol, recipe.data.protocol) != ("official", "official") or drawn:
-        raise TrainingError(
-            "expected a model file and a recipe under the protocol official, with sides that come "
-            f"with the data, got {theirs.protocol} and {recipe.data.protocol}: the file does not "
-            "say which faces it was kept from. Name the folder of its run."
-        )
+def _learned(contract: Contract) -> str:
+    """Who trained it, in words."""
+    how = contract.training[0] if contract.training else "trained on faces not told of"
+    data = contract.data.get("name", "unknown data")
+    return f"{how} of {data}, protocol {contract.protocol or 'unknown'}"
 
 
 def _official(*contracts: Contract) -> bool:
     """Whether all were trained on FER2013 with its own sides, whatever the faces' labels."""
-    return all(has_official_sides(contract.data) for contract in contracts)
+    return all(has_official_sides(c.data) and c.own_sides for c in contracts)
 
 
 def _check_faces(name: str | Path, theirs: Contract, ours: Contract, *, labels: bool) -> None:
