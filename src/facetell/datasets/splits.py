@@ -276,8 +276,8 @@ def _own_sides(dataset: Dataset, protocol: str) -> NDArray[np.int64]:
             f"protocol {protocol!r} needs the dataset's own "
             f"{'training side' if protocol == 'clean' else 'sides'}, but {dataset.name} has none. "
             "To judge a model that was trained on other data, use whole; to train, too, "
-            "random-80-10-10 (`--set data.protocol=random-80-10-10`), or sort the data into "
-            "train/, val/ and test/.",
+            "random-80-10-10 (`--set data.protocol=random-80-10-10`), or say who is on which "
+            "side: by folders train/, val/ and test/, or a table's column `split`.",
             protocol=protocol,
         )
     return sides
