@@ -8,6 +8,7 @@ from facetell.cli import _group
 from facetell.errors import DataError, InputError
 from facetell.evaluate.evaluation import Evaluation
 from facetell.evaluate.slices import Slices
+from facetell.runtime import analyzer  # noqa: F401 (or it would be imported with a fake loader)
 from judging import FakePredictor, small_dataset
 
 MODELS = {"good": {"skill": 4.0}, "bad": {"skill": 1.0, "seed": 1}}
