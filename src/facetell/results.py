@@ -41,7 +41,8 @@ class Face:
         landmarks_xy: five points, px, or empty.
         person: number of the person in a clip, from 1; None in a photo.
         set: the labels that the face may have, highest score first; None if not asked for.
-        sure: whether the model answers, or rather keeps silent; None if not asked for.
+        sure: whether the model answers, or rather keeps silent, as it does with any warning; None
+            if not asked for.
         warnings: what may make the scores worthless (see `runtime.quality.WARNINGS`).
     """
 

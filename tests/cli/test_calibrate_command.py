@@ -64,7 +64,9 @@ def test_a_file_that_is_there_is_kept(calibrated, tiny_model_path):
 
 @pytest.fixture
 def photo(tmp_path):
-    image = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    """Shapes as coarse as a face's: noise gets a warning, and no answer with it."""
+    image = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+    image = image.repeat(12, axis=0).repeat(12, axis=1)
     Image.fromarray(image).save(tmp_path / "a.png")
     return tmp_path / "a.png"
 
@@ -83,6 +85,9 @@ def test_read_gives_sets_and_says_when_it_is_not_sure(calibrated, photo):
     assert Reading.from_dict(
         json.loads(run(*base, "--json", "--abstain", "1").stdout)
     ).faces[0].sure  # fmt: skip
+    noise = np.random.default_rng(0).integers(0, 256, (48, 48, 3), np.uint8)
+    Image.fromarray(noise).save(photo)
+    assert "  not sure  (doubtful)" in run(*base, "--sets", "0.9", "--abstain", "1").stdout
 
 
 def test_a_file_that_was_not_calibrated_says_how_to(tiny_model_path, photo):

@@ -1,10 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from facetell import draw
 from facetell.contract import Certainty, Contract
 from facetell.errors import ContractError, InputError
 from facetell.results import Face
+from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.certainty import Doubt, are_sure, label_sets, least_scores, sure_score
+from facetell.runtime.follower import Follower
+from facetell.runtime.quality import WARNINGS
 
 LABELS = ("happy", "sad", "neutral")
 CERTAINTY = Certainty(
@@ -65,6 +71,25 @@ def test_a_face_gets_what_was_asked_for_and_nothing_else():
     answered = Doubt(CONTRACT, abstain=0.75).about(one)
     assert (answered.set, answered.sure) == (None, True)
     assert Doubt(CONTRACT, abstain=0.5).about(one).sure is False
+
+
+@pytest.mark.parametrize("warning", WARNINGS)
+def test_a_face_with_a_warning_is_never_sure_and_keeps_its_set(warning):
+    certain = face((0.98, 0.01, 0.01))
+    doubt = Doubt(CONTRACT, sets=0.9, abstain=1.0)
+    assert doubt.about(certain).sure is True
+    warned = doubt.about(replace(certain, warnings=(warning,)))
+    assert (warned.set, warned.sure) == (("happy",), False)
+    assert Doubt(CONTRACT).about(warned) is warned
+
+
+def test_a_black_picture_gets_no_answer():
+    analyzer = Analyzer("compact", detector="none", threads=1, abstain=1.0)
+    black = analyzer.read(np.zeros((60, 60, 3), np.uint8)).faces[0]
+    assert (black.warnings, black.sure) == (("dark", "flat"), False)
+    assert draw._title(1, black) == f"1 {black.label}? (dark, flat)"
+    frames = Follower(analyzer)
+    assert frames.read(np.zeros((60, 60, 3), np.uint8), 0.0).faces[0].sure is False
 
 
 def test_a_steady_label_is_in_its_set_even_where_another_leads():

@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from browsing import assert_doubted, contrast, find_chromium, give, save
+from PIL import Image, ImageFilter
 
 from facetell.contract import Certainty, Contract
 from facetell.predictor import calibrated
@@ -118,6 +119,40 @@ def test_sets_and_silence_of_drawn_tables_hold_the_shown_label_and_break_ties_as
                 assert names is None or label in names
                 steady += row[contract.labels.index(label)] < row.max()
     assert steady > 1000
+
+
+@pytest.mark.parametrize("warnings", [(), ("blurred",), ("dark", "flat")])
+def test_a_face_with_a_warning_is_never_sure_and_the_card_says_why(open_page, warnings):
+    contract = load("compact", threads=1).contract
+    named = dict.fromkeys(contract.labels, 0.0) | {"happy": 1.0}
+    face = Face(
+        box_xyxy=(0, 0, 9, 9), label="happy", scores=named, margins=named, margin=1,
+        warnings=warnings,
+    )  # fmt: skip
+    expected = Doubt(contract, sets=0.9, abstain=0.7).about(face)
+    sure, sentence = open_page().evaluate(
+        """async ({ face, contract }) => {
+          const load = (name) => import(new URL(name, location));
+          const [{ makeDoubt }, { sureness }] = await Promise.all(
+            ["certainty.js", "sureness.js"].map(load));
+          const one = makeDoubt(contract, { sets: 0.9, abstain: 0.7 })(face);
+          return [one.sure, sureness(one).sentence];
+        }""",
+        {"face": face.to_dict(), "contract": asdict(contract)},
+    )
+    assert sure == expected.sure == (not warnings)
+    why = f"not sure enough to answer ({', '.join(warnings)})"
+    assert sentence == (why if warnings else "100 points ahead of angry")
+
+
+def test_the_page_answers_no_blurred_face(open_page, tmp_path, portraits_png):
+    page, blurred = open_page(), tmp_path / "blurred.png"
+    Image.open(portraits_png).filter(ImageFilter.GaussianBlur(12)).save(blurred)
+    give(page, blurred)
+    reading = Reading.from_dict(json.loads(save(page, "#save-json")[1]))
+    assert {(face.warnings, face.sure) for face in reading.faces} == {(("blurred",), False)}
+    assert_cards_say(page, reading, level=90)
+    assert "not sure enough to answer (blurred)" in card_of(page, 1)
 
 
 def test_what_a_contract_cannot_say_is_null(open_page):
@@ -246,7 +281,7 @@ def test_a_long_list_fits_a_small_screen_and_stands_out_from_its_ground(open_pag
           const crop = { data: new Uint8ClampedArray(48 * 48 * 4), width: 48, height: 48 };
           const scores = Object.fromEntries(labels.map((label, k) => [label, (k + 4) / 49]));
           const one = {
-            person: 1, label: "neutral", score: 10 / 49, scores, set: labels, sure: false };
+            person: 1, label: "neutral", score: 10 / 49, scores, set: labels, sure: false, warnings: [] };
           showCards(document.querySelector("#cards"), {
             people: [one], looks: [{ crop }], noun: "Face", isGrey: true, level: 0.95 });
         }"""

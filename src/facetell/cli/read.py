@@ -151,7 +151,7 @@ def read(
 
     --sets 0.9 adds the labels that a face may have: sets that hold the right one for nine faces
     in ten, as long as the faces are like those that the model was calibrated on. --abstain marks
-    faces of which the model is not sure.
+    faces of which the model is not sure; it never is of a face with a warning.
 
     \b
     Examples:

@@ -102,7 +102,10 @@ class Doubt:
         self._sure = None if abstain is None else sure_score(contract, abstain)
 
     def about(self, face: Face) -> Face:
-        """The face with its `set` and `sure`, where they were asked for."""
+        """The face with its `set` and `sure`, where they were asked for.
+
+        A face with a warning is never sure: its scores may be worthless, however high.
+        """
         if self._least is None and self._sure is None:
             return face
         scores = np.array([list(face.scores.values())])
@@ -114,7 +117,7 @@ class Doubt:
             held = held if face.label in held else [*held, face.label]
             names = tuple(sorted(held, key=lambda label: -face.scores[label]))
         if self._sure is not None:
-            sure = bool(are_sure(scores, self._sure)[0])
+            sure = not face.warnings and bool(are_sure(scores, self._sure)[0])
         return replace(face, set=names, sure=sure)
 
 

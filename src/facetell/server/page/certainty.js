@@ -25,16 +25,17 @@ export function sureScore({ certainty }, share) {
 }
 
 // A function face -> the face with `set` and `sure` as they were asked for, by its label and
-// scores; null is in their place where they were not, or the model cannot say.
+// scores; null is in their place where they were not, or the model cannot say. A face with a
+// warning is never sure.
 export function makeDoubt(contract, { sets, abstain }) {
   const [least, sure] = [leastScores(contract, sets), sureScore(contract, abstain)];
   return (face) => {
-    const { label, scores } = face;
+    const { label, scores, warnings } = face;
     const best = Math.max(...Object.values(scores));
     return {
       ...face,
       set: least && labelSet(label, scores, best, contract.labels, least),
-      sure: sure === null ? null : best >= sure,
+      sure: sure === null ? null : !warnings.length && best >= sure,
     };
   };
 }

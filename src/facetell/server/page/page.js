@@ -373,13 +373,13 @@ function show(mine, { bitmap, size_wh, faces, people: numbers, frame, isSearched
   showResults(mine);
 }
 
-// Number, label and score of each face: of the photo's, or of the person it belongs to.
+// Number, label, score and warnings of each face: of the photo's, or of the person it belongs to.
 function named(mine, faces, numbers, frame, time_s) {
   return faces.map((face, n) => {
     const person = numbers[n];
     const scores = time_s === null ? face.scores : mine.smooth(person, face.scores, time_s);
     const [[label, score]] = ranked(scores);
-    return { person, frame, scores, label, score };
+    return { person, frame, scores, label, score, warnings: face.warnings };
   });
 }
 

@@ -13,13 +13,16 @@ export function ranked(scores) {
 }
 
 // {lead, verdict, sentence} of a face.
-export function sureness({ scores, sure }) {
+export function sureness({ scores, sure, warnings }) {
   const [[, top], [second, next]] = ranked(scores);
   const lead = top - next;
   const points = Math.round(100 * lead);
   const verdict = lead < CLOSE ? "close call" : lead < CLEAR ? "leaning" : "clear lead";
   const ahead = `${points} point${points === 1 ? "" : "s"} ahead of ${second}`;
-  if (sure === false) return { lead, verdict, sentence: "not sure enough to answer" };
+  if (sure === false) {
+    const why = warnings.length ? ` (${warnings.join(", ")})` : "";
+    return { lead, verdict, sentence: `not sure enough to answer${why}` };
+  }
   return { lead, verdict, sentence: lead < CLOSE ? `only ${ahead}` : ahead };
 }
 
