@@ -332,6 +332,25 @@ def test_folders_are_searched_in_order_for_images_only(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "is_photo"),
+    [
+        ("a.jpg.faces.jpg", False),
+        ("a.faces.jpg", False),  # of a photo without an ending
+        ("a.JPG.face1.png", False),
+        ("clip.mp4.1.50s.face12.png", False),
+        ("a.face1.png", True),  # somebody's own crop
+        ("a.faces.png", True),
+        ("faces.jpg", True),
+        ("a.jpg.face.png", True),
+    ],
+)
+def test_what_facetell_wrote_into_a_folder_is_no_photo_unless_it_is_named(tmp_path, name, is_photo):
+    (tmp_path / name).touch()
+    assert list(find_images([tmp_path])) == [tmp_path / name] * is_photo
+    assert list(find_images([tmp_path / name])) == [tmp_path / name]
+
+
 def test_links_to_folders_inside_a_folder_are_passed_over(tmp_path):
     (tmp_path / "in" / "real.png").mkdir(parents=True)
     (tmp_path / "in" / "real.png" / "1.png").touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import threading
 import warnings
@@ -28,6 +29,11 @@ SUFFIXES = (
     ".avif", ".bmp", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpeg", ".jpg", ".pbm",
     ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
 )  # fmt: skip
+
+# What `facetell read` itself writes: copies (--annotate) and explanations (--explain).
+_WRITTEN = re.compile(
+    rf"\.faces\.jpg$|({'|'.join(map(re.escape, SUFFIXES))}|\.\d+s)\.face\d+\.png$", re.IGNORECASE
+)
 
 # Photo formats only: Pillow's EPS reader, for one, starts an outside program.
 _FORMATS = (
@@ -100,8 +106,9 @@ def read_image(
 def find_images(paths: Iterable[str | Path]) -> Iterator[Path]:
     """Files as given; folders searched all the way down, images only (by suffix), sorted.
 
-    Hidden files and folders inside a folder are passed over, and so are links to folders. A folder
-    that cannot be listed is given as it is, so that reading it fails like that of a broken file.
+    Hidden files and folders inside a folder are passed over, and so are links to folders, and what
+    `facetell read` wrote there (`NAME.jpg.faces.jpg`, `NAME.jpg.face1.png`). A folder that cannot
+    be listed is given as it is, so that reading it fails like that of a broken file.
     """
     for path in map(Path, paths):
         if os.path.isdir(path):  # of a folder that cannot be searched Path.is_dir raises an error
@@ -122,7 +129,7 @@ def _images_under(folder: Path) -> Iterator[Path]:
         if entry.is_dir():
             if not entry.is_symlink():  # a link may lead back up
                 yield from _images_under(entry)
-        elif entry.suffix.lower() in SUFFIXES:
+        elif entry.suffix.lower() in SUFFIXES and not _WRITTEN.search(entry.name):
             yield entry
 
 

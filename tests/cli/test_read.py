@@ -145,6 +145,18 @@ def test_explanations_keep_the_folders_and_a_broken_file_stops_nothing(run, phot
     assert f"wrote {out / '0.png.face1.png'}" in result.stderr
 
 
+def test_what_was_written_among_the_photos_is_not_read_the_next_time(run, photos):
+    outputs = ("--annotate", photos, "--explain", photos, "--csv", photos / "faces.csv")
+    first = run(photos, *outputs)
+    assert first.exit_code == 0, first.output
+    assert len(list(photos.rglob("*.face*.*"))) == 3 * 3
+    before = (photos / "faces.csv").read_bytes()
+    again = run(photos, *outputs, "--force")
+    assert again.exit_code == 0, again.output
+    assert "reading 3 images" in again.stderr
+    assert (photos / "faces.csv").read_bytes() == before
+
+
 def test_explanations_are_not_overwritten_without_force(run, photos, tmp_path):
     arguments = ("--explain", tmp_path / "why", photos / "0.png")
     assert run(*arguments).exit_code == 0

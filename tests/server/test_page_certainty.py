@@ -281,7 +281,8 @@ def test_a_long_list_fits_a_small_screen_and_stands_out_from_its_ground(open_pag
           const crop = { data: new Uint8ClampedArray(48 * 48 * 4), width: 48, height: 48 };
           const scores = Object.fromEntries(labels.map((label, k) => [label, (k + 4) / 49]));
           const one = {
-            person: 1, label: "neutral", score: 10 / 49, scores, set: labels, sure: false, warnings: [] };
+            person: 1, label: "neutral", score: 10 / 49, scores, set: labels, sure: false,
+            warnings: [] };
           showCards(document.querySelector("#cards"), {
             people: [one], looks: [{ crop }], noun: "Face", isGrey: true, level: 0.95 });
         }"""

@@ -137,10 +137,10 @@ def read(
 ) -> None:
     """Read the emotions of the faces in photos, or in a clip.
 
-    A folder stands for all images in it. Prints number, box (x1,y1 to x2,y2 in px), label,
-    score (0-1) and margin (lead over the second) of each face, largest first. A photo without
-    a face is an answer; one that cannot be read is named on stderr, the others are read, and
-    the exit status is 1.
+    A folder stands for all images in it, but for what --annotate and --explain wrote. Prints
+    number, box (x1,y1 to x2,y2 in px), label, score (0-1) and margin (lead over the second) of
+    each face, largest first. A photo without a face is an answer; one that cannot be read is
+    named on stderr, the others are read, and the exit status is 1.
 
     --csv, --parquet and --jsonl write a file instead, as they go. Until it is finished it is
     called OUT.part; after a crash or a kill, the same command goes on where it stopped.
