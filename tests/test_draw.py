@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from facetell import draw
 from facetell.draw import ClipDrawing, _place, _shared, draw_reading, write_annotated
@@ -141,6 +141,50 @@ def test_a_doubted_face_has_a_question_mark_and_labels_outside_its_set_are_grey(
     grey = (shown(face) == draw._OUTSIDE).all(axis=2).sum()
     assert grey > 20
     assert (shown(replace(face, set=None)) == draw._OUTSIDE).all(axis=2).sum() < grey
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        (None, ["happy", "sad", "angry"]),
+        (("happy",), ["happy", "sad", "angry"]),
+        (
+            ("happy", "sad", "angry", "fear", "disgust"),
+            ["happy", "sad", "angry", "fear", "disgust"],
+        ),
+        (("happy", "disgust"), ["happy", "sad", "angry", "disgust"]),
+    ],
+)
+def test_a_panel_shows_the_whole_set_and_three_labels_at_least(monkeypatch, names, shown):
+    scores = {"disgust": 0.05, "happy": 0.5, "sad": 0.25, "angry": 0.1, "fear": 0.1, "neutral": 0.0}
+    face = Face(
+        box_xyxy=(40, 40, 90, 90), label="happy", scores=scores, margins=scores, margin=0.25,
+        set=names,
+    )  # fmt: skip
+    found = Reading(source="", size_wh=(400, 400), faces=(face,), model="m")
+    written, text = [], ImageDraw.ImageDraw.text
+
+    def note(self, xy, words, *rest, **options):
+        written.append((words, xy[1]))
+        text(self, xy, words, *rest, **options)
+
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", note)
+    draw_reading(np.zeros((400, 400, 3), np.uint8), found)
+    assert [words for words, _ in written if words in scores] == shown
+    assert all(y < 400 - 11 for _, y in written)
+
+
+def test_a_clips_panels_have_room_for_any_set_from_the_first_frame_on():
+    few = reading((0.0, 0.0, 96.0, 96.0))
+    few = replace(few, faces=(replace(few.faces[0], set=("happy",)),))
+    all_ = replace(few, faces=(replace(few.faces[0], set=EMOTIONS),))
+    style = draw._Style.for_size(400, 400)
+    sizes = {draw._panel_size(1, one.faces[0], style, all_labels=True) for one in (few, all_)}
+    assert len(sizes) == 1
+    drawing, crop = ClipDrawing(), np.full((96, 96, 3), 99, np.uint8)
+    first, second = drawing.draw(crop, few), drawing.draw(crop, all_)
+    assert first.shape == second.shape
+    assert (second[-1] == 0).all()  # the panel ends within the strip
 
 
 @pytest.mark.parametrize(("shape", "most"), [((20_000, 1), 21_000), ((9, 2000), 4096)])

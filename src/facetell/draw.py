@@ -33,7 +33,7 @@ _COLOURS: dict[str, tuple[int, int, int]] = {
 _OTHER = (255, 255, 255)
 _OUTSIDE = (140, 140, 140)  # labels that are not in a face's set
 _DARK = (20, 20, 20)
-_BARS = 3  # scores shown per face
+_BARS = 3  # scores shown per face; more where its set has more
 _STAYS = 1.0  # widths of a face: so much nearer must another place be for a panel to move there
 _SMALLEST = 320  # px; smaller pictures are enlarged, their panels would hide them
 _LARGEST = 4096  # px; no picture is enlarged beyond that
@@ -71,9 +71,9 @@ def draw_reading(image: NDArray[np.uint8], reading: Reading) -> NDArray[np.uint8
 
     Each face has a panel: its number (as in `facetell read`) and label, with a question mark where
     the model is not sure and with what to beware of, and a bar for each of its three highest
-    scores; labels outside the face's set are grey. Panels stay inside the picture and, while there
-    is room, off each other and off the faces; a line joins a panel with its face if it had to
-    move away.
+    scores and for each label of its set; labels outside the set are grey. Panels stay inside the
+    picture and, while there is room, off each other and off the faces; a line joins a panel with
+    its face if it had to move away.
 
     Args:
         image: (H, W, 3) uint8, the photo that was read.
@@ -145,7 +145,8 @@ class ClipDrawing:
         large = (height * self._factor, width * self._factor)
         if _is_filled(boxes, large):
             style = _Style.for_size(large[1], large[0])
-            self._strip = _panel_size(1, reading.faces[0], style)[1] + 2 * style.pad
+            size = _panel_size(1, reading.faces[0], style, all_labels=True)
+            self._strip = size[1] + 2 * style.pad
 
     def _place(
         self,
@@ -253,7 +254,10 @@ def _title(number: int, face: Face) -> str:
 
 
 def _top(face: Face) -> list[tuple[str, float]]:
-    return sorted(face.scores.items(), key=lambda item: item[1], reverse=True)[:_BARS]
+    """The highest scores and those of the face's set, highest first."""
+    ranked = sorted(face.scores.items(), key=lambda item: item[1], reverse=True)
+    held = face.set or ()
+    return [item for n, item in enumerate(ranked) if n < _BARS or item[0] in held]
 
 
 def _panel_size(
@@ -262,11 +266,12 @@ def _panel_size(
     """Width and height; with `all_labels` they do not depend on what the face looks like."""
     title = style.font.getlength(_title(number, face))
     names = [*face.scores] if all_labels else [name for name, _ in _top(face)]
-    rows = max(style.font.getlength(name) for name in names)
-    width = max(title, rows + 6 * style.text)  # name, bar, percentage
+    rows = len(names if all_labels and face.set is not None else _top(face))  # a set may hold all
+    longest = max(style.font.getlength(name) for name in names)
+    width = max(title, longest + 6 * style.text)  # name, bar, percentage
     return (
         round(width + 2 * style.pad),
-        round((1 + len(_top(face))) * 1.3 * style.text + 2 * style.pad),
+        round((1 + rows) * 1.3 * style.text + 2 * style.pad),
     )
 
 
