@@ -196,6 +196,10 @@ def test_the_command_writes_one_file_and_says_what_it_reads_right(tmp_path, runs
     again = CliRunner().invoke(_group, command)
     assert again.exit_code != 0
     assert "--force" in str(again.output) + str(again.exception)
+    over = ["join", str(out), str(runs[2]), "--data", TOON, "--out", str(out), "--force"]
+    lost = CliRunner().invoke(_group, over)
+    assert lost.exit_code == 2
+    assert f"expected --out to be another file than the model {out}" in lost.stderr
 
 
 def test_seeds_go_on_where_they_stopped_and_tell_their_spread(tmp_path):

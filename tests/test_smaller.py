@@ -272,6 +272,27 @@ def test_the_command_writes_the_file_and_names_what_stayed(tmp_path, residual):
     assert "overwrite with --force" in str(again.exception)
 
 
+def test_a_model_is_never_replaced_by_a_smaller_one(tmp_path, residual):
+    model, link = tmp_path / "model.onnx", tmp_path / "link.onnx"
+    model.write_bytes(residual.read_bytes())
+    link.symlink_to(model)
+    for out in (model, link):
+        arguments = [str(model), "--precision", "fp16", "--data", "toon", "--out", str(out)]
+        done = CliRunner().invoke(command, [*arguments, "--force"])
+        assert done.exit_code == 2
+        assert f"expected --out to be another file than the model {model}, got {out}" in done.stderr
+    assert model.read_bytes() == residual.read_bytes()
+
+
+def test_a_missing_folder_is_told_before_the_work(tmp_path, residual):
+    out = tmp_path / "new" / "x.onnx"
+    arguments = [str(residual), "--precision", "fp16", "--data", "toon", "--out", str(out)]
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code != 0
+    assert f"expected the folder {out.parent} for x.onnx, found none" in str(done.exception)
+    assert not out.parent.exists()
+
+
 def test_the_command_says_what_it_needs(tmp_path, residual):
     out = ["--out", str(tmp_path / "x.onnx")]
     done = CliRunner().invoke(command, [str(residual), "--precision", "int8", *out])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facetell.cli.options import check_targets, label_order_option
+from facetell.cli.options import check_targets, keep_models, label_order_option
 
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
@@ -69,6 +69,7 @@ def export(
       facetell export compact --precision int8 --data fer2013.csv
     """
     path = out or _default(source, precision)
+    keep_models(path, [source])
     check_targets(path, force=force)
     if precision == "float":
         difference, _ = _export_run(source, path, data=data, label_order=label_order, name=name)

@@ -33,13 +33,14 @@ def join(
     Example:
       facetell join compact strong --data fer2013.csv --out both.onnx
     """
-    from facetell.cli.options import check_targets
+    from facetell.cli.options import check_targets, keep_models
     from facetell.cli.train import result_line
     from facetell.datasets import open_dataset
     from facetell.ensemble import join as join_models
     from facetell.files import write_atomically
     from facetell.runtime.session import load
 
+    keep_models(out, models)
     check_targets(out, force=force)
     dataset = open_dataset(source, label_order=label_order)
     write_atomically(out, join_models(models, dataset, name=name))

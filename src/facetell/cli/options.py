@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -11,8 +11,8 @@ from facetell.recipe import MOST_SEED
 from facetell.runtime import DEFAULT_MODEL
 
 __all__ = [
-    "abstain_option", "check_targets", "label_order_option", "model_option", "model_path",
-    "seed_range", "sets_option",
+    "abstain_option", "check_targets", "keep_models", "label_order_option", "model_option",
+    "model_path", "seed_range", "sets_option",
 ]  # fmt: skip
 
 
@@ -62,6 +62,19 @@ def model_path(model: str) -> Path:
         return locate(model)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--model") from error
+
+
+def keep_models(out: Path, models: Iterable[str]) -> None:
+    """Refuse an output that would replace a model that it is made of, even with --force."""
+    from facetell.runtime.session import bundled_models
+
+    for model in models:
+        path = bundled_models().get(model, Path(model))
+        if out.exists() and path.exists() and out.samefile(path):
+            raise click.UsageError(
+                f"expected --out to be another file than the model {model}, got {out}: the model "
+                "would be lost. Name another file."
+            )
 
 
 def check_targets(
