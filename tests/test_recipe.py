@@ -35,6 +35,16 @@ def test_every_bundled_recipe_comes_back_from_its_dictionary_and_from_its_settin
     assert f"facetell train {name} --data" in recipe_text(name)[0]
 
 
+def test_smoothing_of_labels_without_a_softmax_is_refused_but_old_runs_still_open(tmp_path):
+    message = r"label_smoothing in .* is for model\.head=softmax: expected 0 .*got 0\.1"
+    with pytest.raises(RecipeError, match=message):
+        load_recipe("compact", overrides=["model.head=svm"])
+    with pytest.raises(RecipeError, match=message):
+        load_recipe(written(tmp_path, "[train]\nlabel_smoothing = 0.1\n"))
+    load_recipe("compact", overrides=["model.head=svm", "train.label_smoothing=0"])
+    recipe_from_dict({"model": {"head": "svm"}, "train": {"label_smoothing": 0.1}})
+
+
 @pytest.mark.parametrize(
     ("name", "std", "l2", "rate"),
     [("paper-a", 0.07, 0.0018, None), ("paper-b", 0.0065, 0.0015, 0.025)],

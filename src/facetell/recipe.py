@@ -311,7 +311,8 @@ def load_recipe(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> R
     """The recipe of that name or file, with `section.key=value` overrides applied.
 
     Raises:
-        RecipeError: unknown recipe or key (with the line and a suggestion), wrong type or value.
+        RecipeError: unknown recipe or key (with the line and a suggestion), wrong type or value,
+            or a value without effect.
 
     Example:
         load_recipe("paper", overrides=["train.epochs=5"])
@@ -324,7 +325,14 @@ def load_recipe(name_or_path: str | Path, *, overrides: Sequence[str] = ()) -> R
     values.setdefault("name", Path(where).stem)
     for override in overrides:
         _override(values, override)
-    return recipe_from_dict(values, where=where, text=text)
+    recipe = recipe_from_dict(values, where=where, text=text)
+    # Here and not below: runs that were trained so before can still be opened.
+    if recipe.train.label_smoothing and recipe.model.head == "svm":
+        raise RecipeError(
+            f"train.label_smoothing in {where} is for model.head=softmax: expected 0 beside "
+            f"model.head=svm, got {recipe.train.label_smoothing}. Set train.label_smoothing=0."
+        )
+    return recipe
 
 
 def recipe_from_dict(values: Mapping[str, Any], *, where: str = "recipe", text: str = "") -> Recipe:

@@ -108,8 +108,25 @@ def test_files_are_kept_without_force_before_any_work_is_done(loaded, tmp_path, 
     assert isinstance(result.exception, InputError)
     assert "is there already" in str(result.exception)
     assert (path.read_text(), loaded) == ("mine", [])
-    assert run("good", "--data", "x", option, path, "--force", "--maps", 0).exit_code == 0
+    quick = ("--maps", 0) if option == "--report" else ()
+    assert run("good", "--data", "x", option, path, "--force", *quick).exit_code == 0
     assert path.read_text() != "mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--min-group", "20"], "--min-group goes with --groups, which is missing. Add it."),
+        (["--maps", "3"], "--maps goes with --report, which is missing. Add it."),
+        (["--no-faces"], "--faces/--no-faces goes with --report, which is missing. Add it."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_misuse(loaded, options, message):
+    result = run("good", "--data", "x", *options)
+
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+    assert loaded == []
 
 
 def test_a_missing_folder_is_told_before_any_work_is_done(loaded, tmp_path):

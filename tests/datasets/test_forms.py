@@ -187,6 +187,28 @@ def test_pixels_labels_and_sides_are_those_written(form: str, tmp_path: Path) ->
     assert form in TALKATIVE or dataset.notes == ()
 
 
+#: Forms whose labels are numbers: a label order says what they mean.
+NUMBERED = {
+    "fer2013.csv", "icml_face_data.csv", "hub parquet", "usage parquet", "raf-db", "raf-db kaggle",
+    "affectnet 2017", "affectnet 2021", "expw", "fer+ beside fer2013", "fer+ majority",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [*EVERY_FORM, "toon", "emotic text"])
+def test_a_label_order_is_for_numbers_and_refused_for_names(form: str, tmp_path: Path) -> None:
+    writers = {
+        **EVERY_FORM,
+        "toon": lambda _: TOON,
+        "emotic text": lambda folder: f"emotic:{EVERY_FORM['emotic mat'](folder)}",
+    }
+    place = writers[form](tmp_path)
+    if form in NUMBERED:
+        assert len(open_dataset(place, label_order=[*EMOTIONS, "contempt"]))
+        return
+    with pytest.raises(DataError, match=r"\(--label-order\) only for data .*have names. Leave"):
+        open_dataset(place, label_order=EMOTIONS)
+
+
 def test_votes_are_read_where_they_are(tmp_path: Path) -> None:
     dataset = open_dataset(FORMS["usage parquet"](tmp_path))
     assert dataset.name == "fer2013"

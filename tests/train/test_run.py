@@ -242,6 +242,22 @@ def test_refit_makes_a_new_run_and_keeps_the_old(tmp_path, recipe):
 
 
 @pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["end-to-end", "--l2", "1"], "--l2 goes with --svm sklearn or admm and does nothing"),
+        (["end-to-end", "--rho", "1"], "--rho goes with --svm admm and does nothing"),
+        (["sklearn", "--rho", "1"], "does nothing with --svm sklearn. Leave it out."),
+        (["end-to-end", "--not-balanced"], "--balanced goes with --svm sklearn or admm"),
+    ],
+)
+def test_a_refit_refuses_what_would_do_nothing(tmp_path, options, message):
+    out = str(tmp_path / "out")
+    done = CliRunner().invoke(_group, ["refit", str(tmp_path), "--out", out, "--svm", *options])
+    assert done.exit_code == 2
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize(
     ("later", "message"),
     [
         (False, r"Error: .* got the file .*photo\.jpg\. Choose another place"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from facetell.cli.options import check_targets, label_order_option
+from facetell.cli.options import check_belongs, check_targets, label_order_option
 
 __all__ = ["audit"]
 
@@ -78,6 +78,7 @@ def audit(
     from facetell.datasets.groups import write_groups
     from facetell.report.audit import write_audit
 
+    check_belongs(click.get_current_context(), ("faces",), to="report")
     check_targets(report, groups, force=force)
     dataset = open_dataset(data, label_order=label_order)
     found = inspect(

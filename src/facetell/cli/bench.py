@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import label_order_option
+from facetell.cli.options import check_belongs, label_order_option
 
 if TYPE_CHECKING:
     from facetell.evaluate.side_by_side import Accuracies
@@ -128,6 +128,8 @@ def bench(
       facetell bench compact strong --data my-faces/ --protocol whole
       facetell bench compact --tune
     """
+    check_belongs(click.get_current_context(), ("label_order", "flip"), to="data")
+
     from facetell.errors import InputError
     from facetell.runtime.foreign import Description, read_description
     from facetell.runtime.session import locate

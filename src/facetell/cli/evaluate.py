@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from click.core import ParameterSource
 
-from facetell.cli.options import check_targets, label_order_option, seed_range
+from facetell.cli.options import check_belongs, check_targets, label_order_option, seed_range
 from facetell.cli.progress import Progress
 from facetell.cli.robustness import (
     check_robustness_options,
@@ -171,7 +171,10 @@ def evaluate(
     if data is None:
         raise click.UsageError("expected --data or --clips, got neither. Name what to judge on.")
 
-    check_robustness_options(click.get_current_context())
+    context = click.get_current_context()
+    check_robustness_options(context)
+    check_belongs(context, ("min_group",), to="groups")
+    check_belongs(context, ("faces", "maps"), to="report")
 
     from facetell.cli.progress import show_search
     from facetell.datasets import open_dataset

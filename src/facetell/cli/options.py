@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from facetell.recipe import MOST_SEED
 from facetell.runtime import DEFAULT_MODEL
 
 __all__ = [
-    "abstain_option", "check_targets", "keep_models", "label_order_option", "model_option",
-    "model_path", "seed_range", "sets_option",
+    "abstain_option", "check_belongs", "check_targets", "keep_models", "label_order_option",
+    "model_option", "model_path", "seed_range", "sets_option",
 ]  # fmt: skip
 
 
@@ -62,6 +63,23 @@ def model_path(model: str) -> Path:
         return locate(model)
     except InputError as error:
         raise click.BadParameter(str(error), param_hint="--model") from error
+
+
+def check_belongs(context: click.Context, names: Collection[str], *, to: str) -> None:
+    """What belongs to another option is a mistake without it.
+
+    Args:
+        names: parameters that do nothing where the parameter `to` is not given.
+    """
+    if context.params[to]:
+        return
+    for option in context.command.params:
+        given = context.get_parameter_source(option.name or "") is ParameterSource.COMMANDLINE
+        if given and option.name in names:
+            called = "/".join([option.opts[0], *option.secondary_opts])
+            raise click.UsageError(
+                f"{called} goes with --{to.replace('_', '-')}, which is missing. Add it."
+            )
 
 
 def keep_models(out: Path, models: Iterable[str]) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
+from facetell.cli.options import check_belongs
 from facetell.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -56,12 +56,7 @@ def robustness_options(command: Command) -> Command:
 
 def check_robustness_options(context: click.Context) -> None:
     """What belongs to --robustness is a mistake without it, and so is another ending."""
-    for name in ("robustness_faces", "reference", "robustness_out"):
-        given = context.get_parameter_source(name) is ParameterSource.COMMANDLINE
-        if given and not context.params["robustness"]:
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} goes with --robustness, which is missing. Add it."
-            )
+    check_belongs(context, ("robustness_faces", "reference", "robustness_out"), to="robustness")
     path = context.params["robustness_out"]
     if path is not None and path.suffix.lower() not in (".csv", ".json"):
         raise click.BadParameter(

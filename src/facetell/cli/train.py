@@ -196,6 +196,14 @@ def refit(
     Example:
       facetell refit runs/paper --svm admm --out runs/paper-admm
     """
+    for name, value, fits in (("--l2", l2, ("sklearn", "admm")), ("--rho", rho, ("admm",)),
+                              ("--balanced", balanced, ("sklearn", "admm"))):  # fmt: skip
+        if value is not None and fit not in fits:
+            raise click.UsageError(
+                f"{name} goes with --svm {' or '.join(fits)} and does nothing with --svm {fit}. "
+                "Leave it out."
+            )
+
     from facetell.errors import require
 
     require("torch", extra="train", purpose="refitting")

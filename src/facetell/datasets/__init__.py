@@ -28,19 +28,22 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
         label_order: names of the label numbers 0, 1, 2, ... of data that has only numbers.
 
     Raises:
-        DataError: nothing there, an unknown form, or label numbers without names.
+        DataError: nothing there, an unknown form, label numbers without names, or a label order
+            for labels that have names.
         MissingExtra: Parquet without pyarrow.
 
     Example:
         dataset = open_dataset("fer2013.csv")
     """
     from facetell.datasets.forms import FORMS
+    from facetell.datasets.labelling import refuse_order
     from facetell.errors import DataError
 
     place = Path(path)
     if str(path).partition(":")[0] == "toon" and not place.exists():
         from facetell.datasets.toon import toon_from_text
 
+        refuse_order(label_order, path)
         return toon_from_text(str(path))
     if str(path).startswith(("ferplus:", "ferplus8:")) and not place.exists():
         from facetell.datasets.ferplus import EIGHT, with_majority_labels
@@ -51,6 +54,7 @@ def open_dataset(path: str | Path, *, label_order: Sequence[str] | None = None) 
     if str(path).startswith("emotic:") and not place.exists():
         from facetell.datasets.emotic import emotic_from_text
 
+        refuse_order(label_order, path)
         return emotic_from_text(str(path))
     if not place.exists():
         raise DataError(

@@ -19,7 +19,7 @@ from facetell.datasets.imagefiles import (
     is_hidden,
     read_image_files,
 )
-from facetell.datasets.labelling import named_labels, side_of
+from facetell.datasets.labelling import named_labels, refuse_order, side_of
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError
 
@@ -51,11 +51,12 @@ def read_ckplus(path: Path, *, label_order: Sequence[str] | None = None) -> Data
 
     Args:
         path: a folder with cohn-kanade-images/ and Emotion/, also one level down.
-        label_order: not used, the numbers are known.
+        label_order: refused, the numbers are known.
 
     Raises:
         DataError: one of the two folders is missing, or no frame can be read.
     """
+    refuse_order(label_order, path)
     images, emotions = (_folder_in(path, name) for name in ("cohn-kanade-images", "Emotion"))
     if images is None or emotions is None:
         raise DataError(
@@ -84,11 +85,12 @@ def read_ck48(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
 
     Args:
         path: the folder, or the one around it.
-        label_order: not used, the folders have names.
+        label_order: refused, the folders have names.
 
     Raises:
         DataError: no frame that can be read.
     """
+    refuse_order(label_order, path)
     root = _class_root(path) or path
     dataset = read_folders(root)
     prefix = "" if root == path else f"{root.relative_to(path).as_posix()}/"

@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from facetell.datasets.decode import as_rgb, named
 from facetell.datasets.form import Form
-from facetell.datasets.labelling import are_numbers, named_labels, numbered_labels, side_of
+from facetell.datasets.labelling import (
+    are_numbers,
+    named_labels,
+    numbered_labels,
+    refuse_order,
+    side_of,
+)
 from facetell.datasets.sample import Dataset, Sample
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS
@@ -225,6 +231,7 @@ def _labels(
     values: list[str], columns: _Columns, order: Sequence[str] | None, path: Path
 ) -> tuple[NDArray[np.int64], list[str]]:
     if not are_numbers(values):
+        refuse_order(order, path)
         return named_labels(values, str(path))
     numbers = np.array(values, np.int64)
     if order is None and not columns.is_fer2013:

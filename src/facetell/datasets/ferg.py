@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facetell.datasets.coded import are_coded, read_coded
 from facetell.datasets.form import Form
+from facetell.datasets.labelling import refuse_order
 from facetell.datasets.sample import Dataset
 
 __all__ = ["FORM", "read_ferg"]
@@ -35,11 +36,12 @@ def read_ferg(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
 
     Args:
         path: the folder, at any level.
-        label_order: not used, the names are known.
+        label_order: refused, the names are known.
 
     Raises:
         DataError: no picture that can be read.
     """
+    refuse_order(label_order, path)
     return read_coded(path, _decipher, name="ferg", licence=LICENCE)
 
 

@@ -24,7 +24,7 @@ from facetell.datasets import fer2013
 from facetell.datasets.decode import named
 from facetell.datasets.form import Form
 from facetell.datasets.imagefiles import ImageFile, PassedOver, read_image_files
-from facetell.datasets.labelling import side_in_name
+from facetell.datasets.labelling import refuse_order, side_in_name
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, InputError
 from facetell.labels import EMOTIONS, FERPLUS, canonical
@@ -198,11 +198,12 @@ def read_ferplus(path: Path, *, label_order: Sequence[str] | None = None) -> Dat
 
     Args:
         path: the folder around them, also one level up (data/ of the FER+ repository).
-        label_order: not used, the votes have names.
+        label_order: refused, the votes have names.
 
     Raises:
         DataError: a label.csv of another form, or no image that can be read.
     """
+    refuse_order(label_order, path)
     passed = PassedOver()
     files: list[ImageFile] = []
     missing: list[str] = []

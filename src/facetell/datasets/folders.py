@@ -18,7 +18,7 @@ from facetell.datasets.imagefiles import (
     is_hidden,
     read_image_files,
 )
-from facetell.datasets.labelling import named_labels, numbered_labels, side_of
+from facetell.datasets.labelling import named_labels, numbered_labels, refuse_order, side_of
 from facetell.datasets.sample import Dataset, Side
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS, canonical
@@ -91,6 +91,7 @@ def _labels(
     digits = sorted({name for name in classes if name.isdigit()}, key=int)
     if not digits:
         if any(map(canonical, classes)):
+            refuse_order(order, root)
             return named_labels(classes, str(root))
         raise DataError(
             f"expected class folders such as {', '.join(EMOTIONS)} below {root}, found "

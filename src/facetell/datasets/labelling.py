@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ __all__ = [
     "are_numbers",
     "named_labels",
     "numbered_labels",
+    "refuse_order",
     "side_in_name",
     "side_of",
 ]
@@ -82,6 +84,20 @@ def numbered_labels(
     table = np.array([-1 if i is None else i for i in label_order(names)], np.int64)
     labels = table[numbers]
     return labels, _left_out([names[number] for number in numbers[labels < 0]])
+
+
+def refuse_order(order: Sequence[str] | None, source: str | Path) -> None:
+    """Names of label numbers are a mistake for labels that have names already.
+
+    Raises:
+        DataError: an order is given.
+    """
+    if order is not None:
+        raise DataError(
+            "expected label_order (--label-order) only for data whose labels are numbers without "
+            f"names, got {','.join(order)} for {source}, whose labels have names. Leave it out.",
+            actual=tuple(order),
+        )
 
 
 def named_labels(names: Sequence[str], source: str) -> tuple[NDArray[np.int64], list[str]]:

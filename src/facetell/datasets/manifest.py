@@ -16,7 +16,13 @@ from facetell.datasets.crops import Box, Crop, dataset_of_crops
 from facetell.datasets.decode import named
 from facetell.datasets.fer2013 import parse_pixels
 from facetell.datasets.form import Form
-from facetell.datasets.labelling import are_numbers, named_labels, numbered_labels, side_of
+from facetell.datasets.labelling import (
+    are_numbers,
+    named_labels,
+    numbered_labels,
+    refuse_order,
+    side_of,
+)
 from facetell.datasets.sample import Dataset
 from facetell.errors import DataError, require
 
@@ -226,6 +232,7 @@ def _labels(
     values: list[str], order: Sequence[str] | None, path: Path
 ) -> tuple[NDArray[np.int64], list[str]]:
     if not values or not are_numbers(values):
+        refuse_order(order, path)
         return named_labels(values, str(path))
     if order is None:
         raise DataError(

@@ -20,6 +20,7 @@ from facetell.datasets.labelling import (
     are_numbers,
     named_labels,
     numbered_labels,
+    refuse_order,
     side_in_name,
     side_of,
 )
@@ -213,6 +214,7 @@ def _labels(
 ) -> tuple[NDArray[np.int64], list[str]]:
     values = ["" if value is None else str(value) for value in table.labels]
     if not are_numbers(values):
+        refuse_order(order, root)
         return named_labels(values, str(root))
     names = order or table.names or (EMOTIONS if table.is_fer2013 else None)
     if names is None:

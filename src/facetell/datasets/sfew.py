@@ -15,7 +15,7 @@ from facetell.datasets.crops import Crop, dataset_of_crops
 from facetell.datasets.decode import named
 from facetell.datasets.form import Form
 from facetell.datasets.found_faces import cut_to_faces
-from facetell.datasets.labelling import named_labels
+from facetell.datasets.labelling import named_labels, refuse_order
 from facetell.datasets.sample import Dataset, Side
 
 __all__ = ["FORM", "LICENCE", "WHERE", "read_sfew"]
@@ -47,11 +47,12 @@ def read_sfew(path: Path, *, label_order: Sequence[str] | None = None) -> Datase
     Args:
         path: the folder above `Train/` and `Val/`, or above `Train_Aligned_Faces/` and
             `Val_Aligned_Faces/`.
-        label_order: not needed, as the class folders have names.
+        label_order: refused, the class folders have names.
 
     Raises:
         DataError: no usable frame.
     """
+    refuse_order(label_order, path)
     places = _chosen(_places(path))
     files = [(file, place.side) for place in places for file in _frames(place.folder)]
     labels, notes = named_labels([file.parent.name for file, _ in files], str(path))

@@ -14,6 +14,7 @@ from facetell.datasets.emotic.places import find_annotations, photo_finder
 from facetell.datasets.emotic.tables import read_table
 from facetell.datasets.form import Form
 from facetell.datasets.found_faces import FoundFaces, faces_note
+from facetell.datasets.labelling import refuse_order
 from facetell.datasets.sample import Dataset, Sample
 from facetell.errors import DataError
 from facetell.labels import EMOTIONS
@@ -128,6 +129,7 @@ def _notes(people: People, mapping: Mapping) -> list[str]:
 
 
 def _read(path: Path, *, label_order: Sequence[str] | None = None) -> Dataset:
+    refuse_order(label_order, path)
     return as_dataset(read_people(path))
 
 
