@@ -11,7 +11,7 @@ from facetell.datasets.sample import Sample
 from facetell.datasets.splits import split
 from facetell.errors import DataError
 from facetell.evaluate import metrics
-from facetell.evaluate.evaluation import METRICS, Evaluation, _redraw, evaluate
+from facetell.evaluate.evaluation import BINS, METRICS, Evaluation, _redraw, count_columns, evaluate
 from facetell.evaluate.judged import judge
 from facetell.evaluate.raters import rater_score, votes_for
 from facetell.evaluate.table import as_table, in_paper_order
@@ -44,6 +44,14 @@ def test_numbers_are_those_of_scikit_learn(judged, evaluation):
         assert evaluation.metrics[name].value == pytest.approx(value)
     assert np.array_equal(evaluation.confusion, oracle.confusion_matrix(y, p))
     assert sum(row.size for row in evaluation.reliability) == evaluation.n == 350
+
+
+def test_the_columns_that_are_redrawn_sum_to_confusion_and_calibration_error(judged, evaluation):
+    bins = metrics.reliability(judged.confidence, judged.correct, BINS)
+    sums = count_columns(judged, bins).sum(axis=0)
+    assert sums[:49].reshape(7, 7).tolist() == [list(row) for row in evaluation.confusion]
+    error = np.abs(sums[49:]).sum() / len(judged)
+    assert error == pytest.approx(evaluation.metrics["calibration_error"].value)
 
 
 def test_every_number_lies_in_its_interval(evaluation):

@@ -301,15 +301,20 @@ def _redraw(
     judged: Judged, bins: metrics.Reliability, groups: NDArray[Any] | None, seed: int
 ) -> _Draws:
     classes = len(judged.dataset.labels)
-    cells = np.eye(classes**2)[judged.labels * classes + judged.predicted]  # (N, K * K)
-    which = np.searchsorted(bins.low, judged.confidence, side="right") - 1
-    gaps = np.eye(len(bins.low))[which] * (judged.confidence - judged.correct)[:, None]  # (N, B)
-    losses = _losses(judged)
-    columns = np.concatenate([cells, gaps, losses], axis=1)
+    columns = np.concatenate([count_columns(judged, bins), _losses(judged)], axis=1)
     sums = metrics.bootstrap_sums(columns, groups=groups, seed=seed)
     at = classes**2
     confusion = sums[:, :at].reshape(-1, classes, classes)
     return _Draws(confusion, sums[:, at:-2], sums[:, -2:])
+
+
+def count_columns(judged: Judged, bins: metrics.Reliability) -> NDArray[np.float64]:
+    """(N, K * K + B): cell of the confusion matrix, and confidence minus correct by bin."""
+    classes = len(judged.dataset.labels)
+    cells = np.eye(classes**2)[judged.labels * classes + judged.predicted]
+    which = np.searchsorted(bins.low, judged.confidence, side="right") - 1
+    gaps = np.eye(len(bins.low))[which] * (judged.confidence - judged.correct)[:, None]
+    return np.concatenate([cells, gaps], axis=1)
 
 
 def _losses(judged: Judged) -> NDArray[np.float64]:

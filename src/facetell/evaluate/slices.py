@@ -25,6 +25,7 @@ from facetell.evaluate.evaluation import (
     class_dict,
     class_score,
     clusters,
+    count_columns,
     redraw,
 )
 from facetell.evaluate.judged import Judged
@@ -254,7 +255,7 @@ def _permutation_test(
     names = sorted({name for by_group in numbers.values() for name in by_group})
     rows = np.flatnonzero(np.isin(own, names))
     part = judged.of(rows)
-    columns = _columns(part)
+    columns = count_columns(part, metrics.reliability(part.confidence, part.correct, BINS))
     unit_of = _units(part, own[rows])
     count = unit_of.max() + 1
     sums = np.zeros((count, columns.shape[1]))
@@ -273,16 +274,6 @@ def _permutation_test(
         ranges = _ranges(_by_group(sums, drawn, len(names)), names, numbers, judged)
         as_far += ranges >= observed - 1e-12
     return ((1 + as_far) / (1 + PERMUTATIONS)).tolist()  # type: ignore[no-any-return]
-
-
-def _columns(judged: Judged) -> Sums:
-    """(N, K * K + B): cell of the confusion matrix, and confidence minus correct by bin."""
-    classes = len(judged.dataset.labels)
-    cells = np.eye(classes**2)[judged.labels * classes + judged.predicted]
-    bins = metrics.reliability(judged.confidence, judged.correct, BINS)
-    which = np.searchsorted(bins.low, judged.confidence, side="right") - 1
-    gaps = np.eye(len(bins.low))[which] * (judged.confidence - judged.correct)[:, None]
-    return np.concatenate([cells, gaps], axis=1)
 
 
 def _units(judged: Judged, own: NDArray[np.str_]) -> NDArray[np.int64]:
