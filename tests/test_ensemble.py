@@ -11,10 +11,10 @@ pytest.importorskip("lightning_fabric")
 from click.testing import CliRunner  # noqa: E402
 
 from facetell.cli import _group  # noqa: E402
-from facetell.contract import replace_contract  # noqa: E402
+from facetell.contract import Contract, replace_contract  # noqa: E402
 from facetell.datasets.splits import split  # noqa: E402
 from facetell.datasets.toon import make_toon  # noqa: E402
-from facetell.ensemble import join  # noqa: E402
+from facetell.ensemble import _training, join  # noqa: E402
 from facetell.errors import ExportError, InputError  # noqa: E402
 from facetell.evaluate.judged import judge  # noqa: E402
 from facetell.export import export  # noqa: E402
@@ -144,7 +144,9 @@ def test_scores_of_calibrated_models_join_as_their_geometric_mean(tmp_path, runs
     expected /= expected.sum(1, keepdims=True)
     found = load(str(joined.path), flip=False).predict(faces).margins
     assert softmax(found, 1.0) == pytest.approx(expected, abs=1e-4)
-    assert joined.contract.training[-3:] == ("remark 0", "remark 1", "remark 2")
+    assert joined.contract.training[-3:] == (
+        "network 1: remark 0", "network 2: remark 1", "network 3: remark 2"
+    )  # fmt: skip
     far = open_graph(joined.path, threads=1).run(
         None, {"faces": np.full((1, 1, 1, 16, 16), 1e4, np.float32)}
     )
@@ -174,7 +176,7 @@ def test_seeds_keep_the_sides_that_another_seed_draws_and_join(tmp_path):
         export(predictor, path, toon().faces(range(9), face_px=16))
 
     parts = split(toon(), "random-80-10-10", seed=3)
-    for members in (list(made), [*files, list(made)[1]]):
+    for members in (list(made), [files[0], list(made)[1]]):
         joined = saved(join(members, toon()), tmp_path / "joined.onnx")
         assert joined.contract.results["faces"] == len(parts.validation)
         assert joined.contract.trained_on == parts.trained_on
@@ -184,6 +186,26 @@ def test_seeds_keep_the_sides_that_another_seed_draws_and_join(tmp_path):
     train(other, toon(), tmp_path / "other", accelerator="cpu")
     with pytest.raises(ExportError, match=r"models trained and chosen on the same faces"):
         join([*files, tmp_path / "other"], toon())
+
+
+def test_one_network_twice_is_refused_also_under_another_calibration(tmp_path, runs):
+    path = tmp_path / "a.onnx"
+    export(load_run(runs[0]), path, toon().faces(range(9), face_px=16))
+    copy = tmp_path / "b.onnx"
+    calibrated = replace(load(str(path)).contract, name="b", score_bend=2.0)
+    copy.write_bytes(replace_contract(path.read_bytes(), calibrated))
+    for again in (path, copy, runs[0]):
+        with pytest.raises(ExportError, match=r"expected networks that differ, got .*same as .*a"):
+            join([path, runs[1], again], toon())
+
+
+def test_a_remark_on_training_says_whose_it_is_unless_it_is_of_all():
+    contracts = [
+        Contract(name="x", training=training)
+        for training in (("faces", "began with a"), ("faces", "votes"), ("faces", "votes"))
+    ]
+    assert _training(contracts) == ("faces", "network 1: began with a", "networks 2, 3: votes")
+    assert _training(contracts[1:]) == ("faces", "votes")
 
 
 def test_the_command_writes_one_file_and_says_what_it_reads_right(tmp_path, runs):

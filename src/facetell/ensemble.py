@@ -42,7 +42,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         name: what the model is called.
 
     Raises:
-        ExportError: too few or too many, or models that do not go together.
+        ExportError: too few or too many, one twice, or models that do not go together.
         InputError, ContractError: no model of that name, or no facetell model in that file.
 
     Example:
@@ -61,6 +61,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         if contracts:
             _check_alike(member, contract, contracts[0])
         graphs.append(onnx.load_from_string(graph))
+        _check_other(member, members, graphs)
         contracts.append(contract)
     parts = _sides(members, contracts[0], dataset)
     contract = replace(
@@ -69,7 +70,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
         recipe=" + ".join(c.recipe for c in contracts),
         architecture=f"mean of {len(contracts)} networks: "
         + " | ".join(c.architecture for c in contracts),
-        training=tuple(dict.fromkeys(remark for c in contracts for remark in c.training)),
+        training=_training(contracts),
         score_scale=1.0,
         score_factors=(),
         score_bend=0.0,
@@ -147,6 +148,32 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
             f"{others}: it may have seen faces that the others are judged on. Train all on the "
             "same data under one protocol, with the same data.seed, data.fold and --together."
         )
+
+
+def _check_other(member: str | Path, members: Sequence[str | Path], graphs: Sequence[Any]) -> None:
+    """Whether the last graph is another one than those before; calibration does not count."""
+    last = graphs[-1].graph.SerializeToString(deterministic=True)
+    for earlier, graph in zip(members, graphs[:-1], strict=False):
+        if graph.graph.SerializeToString(deterministic=True) == last:
+            raise ExportError(
+                f"expected networks that differ, got {member}, which is the same as {earlier}: "
+                "their mean would say what one of them says. Name each network once."
+            )
+
+
+def _training(contracts: Sequence[Contract]) -> tuple[str, ...]:
+    """What the networks learned from; a remark that is not of all says of which it is."""
+    remarks: dict[str, list[int]] = {}
+    for place, contract in enumerate(contracts, 1):
+        for remark in contract.training:
+            remarks.setdefault(remark, []).append(place)
+
+    def said(remark: str, places: list[int]) -> str:
+        if len(places) == len(contracts):
+            return remark
+        return f"network{'s' * (len(places) > 1)} {', '.join(map(str, places))}: {remark}"
+
+    return tuple(said(remark, places) for remark, places in remarks.items())
 
 
 def _number(value: ArrayLike, name: str) -> Any:
