@@ -73,6 +73,20 @@ def test_a_face_gets_what_was_asked_for_and_nothing_else():
     assert Doubt(CONTRACT, abstain=0.5).about(one).sure is False
 
 
+@pytest.mark.parametrize("said", [True, False])
+def test_yes_and_no_are_no_shares(said):
+    for option, message in (
+        (
+            "abstain",
+            rf"expected a share of answered faces from 0\.1 to 1, got {said}\. Ask for 0\.7",
+        ),
+        ("sets", rf"expected a level from 0\.5 to 0\.99 .*, got {said}\. Ask for 0\.9"),
+        ("min_score", rf"min_score must be from 0 to 1, got {said}"),
+    ):
+        with pytest.raises(InputError, match=message):
+            Analyzer("compact", threads=1, **{option: said})
+
+
 @pytest.mark.parametrize("warning", WARNINGS)
 def test_a_face_with_a_warning_is_never_sure_and_keeps_its_set(warning):
     certain = face((0.98, 0.01, 0.01))

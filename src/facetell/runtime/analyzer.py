@@ -83,7 +83,7 @@ class Analyzer:
         sets: float | None = None,
         abstain: float | None = None,
     ) -> None:
-        if not 0 <= min_score <= 1:
+        if isinstance(min_score, bool) or not 0 <= min_score <= 1:
             raise InputError(f"min_score must be from 0 to 1, got {min_score}.")
         if isinstance(model, (str, Path)):
             model = load(model, threads=threads, flip=flip)

@@ -31,10 +31,11 @@ def least_scores(contract: Contract, level: float) -> NDArray[np.float64]:
     """
     certainty = _certainty(contract)
     at = int(np.searchsorted(np.array(certainty.levels) + 1e-9, level))
-    if not certainty.levels[0] - 1e-9 <= level or at == len(certainty.levels):
+    fits = certainty.levels[0] - 1e-9 <= level and at < len(certainty.levels)
+    if isinstance(level, bool) or not fits:
         raise InputError(
             f"expected a level from {certainty.levels[0]:g} to {certainty.levels[-1]:g} for the "
-            f"sets of {contract.name!r}, got {level:g}. Ask for 0.9: sets that hold the label of "
+            f"sets of {contract.name!r}, got {level}. Ask for 0.9: sets that hold the label of "
             "nine faces in ten.",
             actual=level,
         )
@@ -68,9 +69,9 @@ def sure_score(contract: Contract, share: float) -> float:
     """
     certainty = _certainty(contract)
     low, high = certainty.shares[0], certainty.shares[-1]
-    if not low - 1e-9 <= share <= high + 1e-9:
+    if isinstance(share, bool) or not low - 1e-9 <= share <= high + 1e-9:
         raise InputError(
-            f"expected a share of answered faces from {low:g} to {high:g}, got {share:g}. "
+            f"expected a share of answered faces from {low:g} to {high:g}, got {share}. "
             f"Ask for {DEFAULT_SHARE:g}: the surest seven faces in ten.",
             actual=share,
         )
