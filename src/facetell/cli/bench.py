@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import check_belongs, label_order_option
+from facetell.cli.options import Number, check_belongs, label_order_option
 
 if TYPE_CHECKING:
     from facetell.evaluate.side_by_side import Accuracies
@@ -43,9 +43,10 @@ def _texts(_: click.Context, __: click.Parameter, value: str | None) -> tuple[st
 
 
 def _numbers(_: click.Context, __: click.Parameter, value: str | None) -> tuple[float, ...]:
+    parts = value.split(",") if value else []
     try:
-        return tuple(float(part) for part in value.split(",")) if value else ()
-    except ValueError as error:
+        return tuple(Number().convert(part, None, None) for part in parts)
+    except click.BadParameter as error:
         raise click.BadParameter(f"expected numbers with commas, got {value!r}.") from error
 
 

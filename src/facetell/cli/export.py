@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from facetell.cli.options import check_targets, keep_models, label_order_option
+from facetell.cli.options import Number, check_targets, keep_models, label_order_option
 
 if TYPE_CHECKING:
     from facetell.datasets.splits import Split
@@ -40,7 +40,7 @@ __all__ = ["export"]
 @click.option(
     "--most-loss",
     metavar="POINTS",
-    type=click.FloatRange(min=0),
+    type=Number(min=0),
     default=0.3,
     show_default=True,
     help="fp16 and int8: accuracy that may be lost on the validation faces, in points.",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -12,13 +14,23 @@ from facetell.recipe import MOST_SEED
 from facetell.runtime import DEFAULT_MODEL
 
 __all__ = [
-    "abstain_option", "check_belongs", "check_targets", "keep_models", "label_order_option",
-    "model_option", "model_path", "seed_range", "sets_option",
+    "Number", "abstain_option", "check_belongs", "check_targets", "keep_models",
+    "label_order_option", "model_option", "model_path", "seed_range", "sets_option",
 ]  # fmt: skip
-
 
 #: What --seed takes.
 seed_range = click.IntRange(0, MOST_SEED)
+
+
+class Number(click.FloatRange):
+    """A number in a range. click's own range lets nan pass, and inf where it has no end."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; a usage error for any other text."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"expected a finite number, got {value!r}.", param, ctx)
+        return number
 
 
 def _names(_: click.Context, __: click.Parameter, value: str | None) -> list[str] | None:
@@ -39,14 +51,14 @@ model_option = click.option(
 sets_option = click.option(
     "--sets",
     metavar="LEVEL",
-    type=click.FloatRange(0.5, 0.99),
+    type=Number(0.5, 0.99),
     help="Add the set of labels that a face may have; it holds the right one for this share of "
     "faces, 0.5 to 0.99.",
 )
 abstain_option = click.option(
     "--abstain",
     metavar="[SHARE]",
-    type=click.FloatRange(0.1, 1),
+    type=Number(0.1, 1),
     is_flag=False,
     flag_value=0.7,
     help="Say whether the model is sure of a face; it is of about this share of faces. "

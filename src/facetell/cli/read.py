@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import click
 
 from facetell.cli.options import (
+    Number,
     abstain_option,
     check_targets,
     model_option,
@@ -99,7 +100,7 @@ def _times(_: click.Context, __: click.Parameter, value: str | None) -> tuple[fl
 @click.option(
     "--min-score",
     metavar="X",
-    type=click.FloatRange(0, 1),
+    type=Number(0, 1),
     default=0.0,
     show_default=True,
     help="Leave out faces whose highest score is lower.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from facetell.cli.options import abstain_option, model_option, model_path, sets_option
+from facetell.cli.options import Number, abstain_option, model_option, model_path, sets_option
 
 if TYPE_CHECKING:
     from facetell.runtime.analyzer import Analyzer
@@ -83,7 +83,7 @@ KEY_VARIABLE = "FACETELL_API_KEY"
     help="Open live connections.",
 )  # fmt: skip
 @click.option(
-    "--timeout", "timeout_s", metavar="S", type=click.FloatRange(0, min_open=True), default=30.0,
+    "--timeout", "timeout_s", metavar="S", type=Number(0, min_open=True), default=30.0,
     show_default=True, help="Longest a request may take.",
 )  # fmt: skip
 @click.option(

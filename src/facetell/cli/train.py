@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from facetell.cli.options import check_targets, label_order_option
+from facetell.cli.options import Number, check_targets, label_order_option
 
 if TYPE_CHECKING:
     from facetell.contract import Contract
@@ -182,8 +182,8 @@ def _show_seeds(contracts: list[Contract]) -> None:
 @label_order_option
 @click.option("--svm", "fit", required=True, type=click.Choice(["end-to-end", "sklearn", "admm"]),
               help="end-to-end keeps the trained weights and only calibrates anew.")  # fmt: skip
-@click.option("--l2", type=float, help="lambda of the SVM [the recipe's].")
-@click.option("--rho", type=float, help="ADMM: penalty [the recipe's].")
+@click.option("--l2", type=Number(0, min_open=True), help="lambda of the SVM [the recipe's].")
+@click.option("--rho", type=Number(0, min_open=True), help="ADMM: penalty [the recipe's].")
 @click.option("--balanced/--not-balanced", default=None, help="Weigh classes equally.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="New run folder.")
 def refit(
