@@ -94,6 +94,20 @@ def test_a_folder_without_images_is_misuse(run, tmp_path):
     assert "found no images" in result.stderr
 
 
+def test_an_empty_folder_among_others_is_noted(run, photos, tmp_path):
+    for name in ("empty", "only text"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "only text" / "a.txt").touch()
+    result = run("--json", tmp_path / "empty", photos, tmp_path / "only text")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 3
+    notes = [line for line in result.stderr.splitlines() if line.startswith("Note:")]
+    assert notes == [
+        f"Note: found no images in {tmp_path / name}." for name in ("empty", "only text")
+    ]
+    assert "Note:" not in run(photos).stderr
+
+
 def test_annotated_copies_keep_the_folders_and_are_not_overwritten(run, photos, tmp_path):
     out = tmp_path / "out"
     assert run("--annotate", out, photos).exit_code == 0

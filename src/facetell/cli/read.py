@@ -201,7 +201,8 @@ def read(
         raise click.UsageError("--explain-at names times in a clip; these are photos.")
     if explain is not None and engine != "local":
         raise click.UsageError(f"--explain works here, not on --engine {engine}. Leave one out.")
-    files = list(find_images(photos))
+    found = [list(find_images([photo])) for photo in photos]
+    files = [file for part in found for file in part]
     if not files:
         raise click.UsageError("found no images in the folders given; name files or other folders.")
     if table is not None and table[1].exists() and table[1].resolve() in map(Path.resolve, files):
@@ -218,6 +219,9 @@ def read(
         sets=sets,
         abstain=abstain,
     )
+    for photo, part in zip(photos, found, strict=True):
+        if not part:
+            _say(f"Note: found no images in {photo}.")
     reader = make_reader(settings, engine=engine)
     _say(f"reading {len(files)} image{'s' * (len(files) > 1)} with {reader.contract.name}, "
          f"detector {detector}")  # fmt: skip
