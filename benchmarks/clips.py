@@ -1,6 +1,6 @@
 """Frames a second of a 720p clip with one and with five people, step by step.
 
-    python benchmarks/clips.py [--photo examples/four_portraits.jpg] [--frames 120] [--threads 1]
+    python benchmarks/clips.py [--photo examples/four_portraits.jpg] [--model NAME] [--frames 120]
 
 Writes clips from the faces of a photo that wander over a 1280 x 720 ground (the fifth is the
 first one again, mirrored), then reads them as `facetell read --annotate` does, and prints
@@ -26,6 +26,7 @@ from facetell.clips.frames import open_clip
 from facetell.clips.writer import ClipWriter
 from facetell.draw import ClipDrawing
 from facetell.images import read_image
+from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.clip import clip_detect_side
 from facetell.runtime.follower import Follower
@@ -78,11 +79,11 @@ class Stopwatch:
         self.cpu[step] += time.process_time() - cpu
 
 
-def measure(path: Path, folder: Path, threads: int) -> tuple[Stopwatch, Follower, int]:
+def measure(path: Path, folder: Path, model: str, threads: int) -> tuple[Stopwatch, Follower, int]:
     watch, drawing, count = Stopwatch(), ClipDrawing(), 0
     with open_clip(path) as clip, ClipWriter(folder / "out.mp4", force=True) as out:
         side = clip_detect_side(clip.size_wh)
-        follower = Follower(Analyzer("compact", detect_side=side, threads=threads))
+        follower = Follower(Analyzer(model, detect_side=side, threads=threads))
         frames = iter(clip)
         while True:
             with watch.time("decode"):
@@ -122,6 +123,7 @@ def report(people: int, watch: Stopwatch, follower: Follower, frames: int) -> li
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photo", type=Path, default=Path("examples/four_portraits.jpg"))
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--frames", type=int, default=120)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
@@ -130,7 +132,11 @@ def main() -> None:
         for count in (1, 5):
             path = Path(name) / f"{count}.mp4"
             write_scene(path, people_of(photo, count), arguments.frames)
-            print("\n".join(report(count, *measure(path, Path(name), arguments.threads))))
+            print(
+                "\n".join(
+                    report(count, *measure(path, Path(name), arguments.model, arguments.threads))
+                )
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How the plain engine and Ray grow with a collection.
 
-    python benchmarks/engines.py [--data FER2013|toon] [--sizes 1000 10000 100000] [--model compact]
+    python benchmarks/engines.py [--data FER2013|toon] [--sizes 1000 10000 100000] [--model NAME]
 
 For each size, writes as many face crops (from the dataset, again and again once it is used up) to a
 temporary folder, runs `facetell read --detector none --csv` on it with each engine in a process of
@@ -24,6 +24,7 @@ from pathlib import Path
 from PIL import Image
 
 from facetell.datasets import open_dataset
+from facetell.runtime import DEFAULT_MODEL
 
 ENGINES = ("local", "ray")
 
@@ -55,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default="toon")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--threads", type=int, default=1, help="of the plain engine, per actor")
     arguments = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}, "

@@ -1,6 +1,6 @@
 """Frames a second of the page in Chromium, on a 720p camera played from a file.
 
-    python benchmarks/page.py [--seconds 20] [--model compact] [--photo examples/four_portraits.jpg]
+    python benchmarks/page.py [--seconds 20] [--model NAME] [--photo examples/four_portraits.jpg]
 
 Needs playwright, an installed Chromium and Linux. Prints, for a camera that shows one face and all
 four of them as they move a little, on one thread and on several (isolated page), frames a second
@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.analyzer import Analyzer
 from facetell.runtime.follower import Follower
 from facetell.server.static import CONTENT_TYPES, LIVE_SIDE, write_static
@@ -165,7 +166,7 @@ def describe(frames: Frames, steps: tuple[str, ...]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--photo", type=Path, default=Path("examples/four_portraits.jpg"))
     arguments = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")

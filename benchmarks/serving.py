@@ -1,6 +1,6 @@
 """How many photos a server reads, how long its clients wait, and whether its memory stays flat.
 
-    python benchmarks/serving.py [--model compact] [--requests 1000] [--memory-requests 10000]
+    python benchmarks/serving.py [--model NAME] [--requests 1000] [--memory-requests 10000]
 
 Starts `facetell serve` on loopback as its users would, with face crops of 48 x 48 px (half PNG,
 half JPEG) and `--detector none`, or with `--photo FILE` and the detector. For 1, 8 and 64 clients
@@ -29,6 +29,8 @@ from pathlib import Path
 import httpx
 import numpy as np
 from PIL import Image
+
+from facetell.runtime import DEFAULT_MODEL
 
 
 def make_crops(count: int = 64, side: int = 48) -> list[tuple[bytes, str]]:
@@ -138,7 +140,7 @@ def watch_memory(url: str, pid: int, images: list[tuple[bytes, str]], requests: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--requests", type=int, default=1000, help="for each number of clients")
     parser.add_argument("--memory-requests", type=int, default=10_000, help="0: leave it out")
     parser.add_argument("--photo", type=Path, help="a photo to be searched, instead of face crops")

@@ -26,6 +26,7 @@ from PIL import Image
 from facetell.datasets import open_dataset
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import split
+from facetell.runtime import DEFAULT_MODEL
 from facetell.runtime.session import load
 from facetell.runtime.steady import Steady
 
@@ -175,7 +176,7 @@ def report(scores: NDArray[np.float32]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
-    parser.add_argument("--model", default="compact")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
     parser.add_argument("--clips", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 __all__ = ["Steady", "SteadyScores"]
 
-# Chosen on clips made from FER2013 faces (benchmarks/steadiness.py, docs/clips.md): 0.3 s and 0.4
-# flicker a quarter less, but show one of 61 clear changes more than 200 ms late.
+# Chosen on clips made from FER2013 faces (benchmarks/steadiness.py, docs/clips.md), read by an
+# earlier `compact`: 0.3 s and 0.4 flicker a quarter less, but show one of 61 clear changes more
+# than 200 ms late.
 _LASTS_S = 0.15  # how long an expression lasts at least, seconds
 _INDEPENDENT_S = 0.033  # frames nearer than this share their errors: together they count as one
 _SURE = 0.35  # belief that a new label needs
