@@ -225,7 +225,10 @@ def test_features_serve_other_labels_of_the_same_photographs(small, monkeypatch)
 def test_models_that_no_network_can_begin_with_are_refused(small, tmp_path):
     contract = promised(LARGER)
     both = tmp_path / "both.onnx"
-    both.write_bytes(join([small / "run", small / "small.onnx"], toon()))
+    half = tmp_path / "half.onnx"
+    parts = split_for(recipe(), toon(), None)
+    half.write_bytes(shrink(small / "small.onnx", "fp16", parts, most_loss=1.0).graph)
+    both.write_bytes(join([small / "run", half], toon()))
     with pytest.raises(TrainingError, match=r"one network with a residual trunk at .*both\.onnx"):
         read_trunk(both, LARGER, contract)
 
