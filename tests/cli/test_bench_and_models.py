@@ -197,3 +197,17 @@ def test_impossible_descriptions_are_a_misuse(third_party, options, message):
     result = CliRunner().invoke(bench, [str(third_party), *options])
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--protocol", "whole"], "--protocol goes with --data, which is missing"),
+        (["--no-flip"], "--flip/--no-flip goes with --data, which is missing"),
+        (["--tune", "--data", "toon"], "--tune times and does not judge"),
+    ],
+)
+def test_options_of_bench_that_would_do_nothing_are_refused(tiny_model_path, options, message):
+    result = CliRunner().invoke(bench, [str(tiny_model_path), *options])
+    assert result.exit_code == 2
+    assert message in result.stderr

@@ -43,6 +43,15 @@ def test_a_sample_without_a_row_is_an_error(dataset, tmp_path):
         read_groups(dataset, path)
 
 
+def test_an_empty_group_is_no_group_that_others_share(dataset, tmp_path):
+    rows = [f"face/{i},{'' if i in (4, 9) else i}" for i in range(len(dataset))]
+    path = tmp_path / "groups.csv"
+    path.write_text("\n".join(["id,group", *rows]) + "\n")
+
+    with pytest.raises(DataError, match=r"none for 2 of 34 \(face/4, face/9\)\. Give each a name"):
+        read_groups(dataset, path)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

@@ -129,7 +129,9 @@ def bench(
       facetell bench compact strong --data my-faces/ --protocol whole
       facetell bench compact --tune
     """
-    check_belongs(click.get_current_context(), ("label_order", "flip"), to="data")
+    check_belongs(click.get_current_context(), ("label_order", "protocol", "flip"), to="data")
+    if tune and data:
+        raise click.UsageError("--tune times and does not judge. Leave --data out.")
 
     from facetell.errors import InputError
     from facetell.runtime.foreign import Description, read_description

@@ -48,19 +48,20 @@ def read_groups(dataset: Dataset, path: str | Path) -> NDArray[np.int64]:
     Rows of other samples are ignored.
 
     Raises:
-        DataError: no such file, other columns, a sample without a row, or one with several that
-            differ.
+        DataError: no such file, other columns, a sample without a row or with an empty group, or
+            one with several rows that differ.
 
     Example:
         parts = split(dataset, "clean", groups=read_groups(dataset, "groups.csv"))
     """
     known = _group_names(Path(path))
-    missing = [sample.id for sample in dataset.samples if sample.id not in known]
+    missing = [sample.id for sample in dataset.samples if not known.get(sample.id)]
     if missing:
         raise DataError(
             f"expected a group for every sample of {dataset.name}, but {path} has none for "
-            f"{len(missing):,} of {len(dataset):,} ({', '.join(missing[:3])}). Write it anew: "
-            "facetell audit DATA --groups FILE.",
+            f"{len(missing):,} of {len(dataset):,} ({', '.join(missing[:3])}). Give each a name, "
+            "of its own where it belongs to none, or write the file anew: facetell audit DATA "
+            "--groups FILE.",
             path=path,
         )
     numbers: dict[str, int] = {}
