@@ -164,19 +164,6 @@ class Contract:
         own = self.protocol in ("official", "clean")
         return own and self.learned_from()["validation"] is not None
 
-    def trained_like(self, other: Contract) -> bool:
-        """Whether both were trained on the same faces, as far as can be told.
-
-        Ids of faces depend on the form of the data: FER2013 in another form is known by its counts,
-        and so is what an earlier version trained on the data's own sides.
-        """
-        if self.trained_on and self.trained_on == other.trained_on:
-            return True
-        fer2013 = self.data.get("fer2013_counts") and other.data.get("fer2013_counts")
-        told = self.trained_on and other.trained_on and not fer2013
-        own = self.own_sides and other.own_sides
-        return not told and own and self.learned_from() == other.learned_from()
-
     def to_json(self) -> str:
         """One line of JSON; `from_json` is its inverse."""
         return json.dumps(asdict(self), sort_keys=True)

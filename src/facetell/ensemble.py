@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from facetell.contract import Contract, replace_contract
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Split
+from facetell.datasets.trained_faces import describe_training, same_training
 from facetell.errors import ExportError, require
 from facetell.evaluate.calibration import fit_scale
 from facetell.evaluate.judged import judge
@@ -37,7 +38,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
 
     Args:
         members: two to five bundled models, .onnx files (of any precision) or folders of finished
-            runs, for stills, trained on the same data under its own sides.
+            runs, for stills, trained on the same faces.
         dataset: the data; the validation faces judge.
         name: what the model is called.
 
@@ -104,7 +105,7 @@ def join(members: Sequence[str | Path], dataset: Dataset, *, name: str = "ensemb
 def _sides(members: Sequence[str | Path], contract: Contract, dataset: Dataset) -> Split:
     """The sides that all were trained and chosen on; a run knows more of them than a file."""
     run = next((Path(member) for member in members if Path(member).is_dir()), None)
-    if run is not None and contract.protocol != "leaky-80-10-10":
+    if run is not None and not contract.own_sides and contract.protocol != "leaky-80-10-10":
         from facetell.train.finish import reopen
         from facetell.train.predictor import load_run
 
@@ -138,15 +139,12 @@ def _check_alike(member: str | Path, theirs: Contract, first: Contract) -> None:
                 f"expected models with the {field} {expected!r}, got {member} with {found!r}. "
                 "Join models of one kind."
             )
-    if not theirs.trained_like(first):
-        ours, others = (
-            {"protocol": contract.protocol, **contract.learned_from()}
-            for contract in (first, theirs)
-        )
+    if not same_training(theirs, first):
         raise ExportError(
-            f"expected models trained and chosen on the same faces, {ours}, got {member} with "
-            f"{others}: it may have seen faces that the others are judged on. Train all on the "
-            "same data under one protocol, with the same data.seed, data.fold and --together."
+            f"expected models trained and chosen on the same faces, the first "
+            f"{describe_training(first)}, got {member} {describe_training(theirs)}: it may have "
+            "seen faces that the others are judged on. Train all on the same data under one "
+            "protocol, with the same data.seed, data.fold and --together."
         )
 
 

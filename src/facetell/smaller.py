@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facetell.contract import METADATA_KEY, Contract
-from facetell.datasets.fingerprint import class_counts
 from facetell.datasets.sample import Dataset
 from facetell.datasets.splits import Protocol, Split, split
+from facetell.datasets.trained_faces import describe_training, trained_by
 from facetell.errors import ExportError, InputError, require
 from facetell.evaluate.compare import Comparison, compare
 from facetell.evaluate.judged import Judged, judge
@@ -39,7 +39,7 @@ from facetell.graph import import_runtime, quiet_logging
 from facetell.runtime.session import Model
 from facetell.tensors import to_tensor
 
-__all__ = ["MOST_LOSS", "Precision", "Smaller", "shrink", "split_of"]
+__all__ = ["MOST_LOSS", "Precision", "Smaller", "check_data", "shrink", "split_of"]
 
 Precision = Literal["fp16", "int8"]
 
@@ -105,16 +105,22 @@ def split_of(contract: Contract, dataset: Dataset) -> Split:
             "`facetell export RUN --precision int8`.",
             actual=protocol,
         )
-    if not own:
-        return parts
-    found = class_counts(dataset)
-    for side, counts in contract.learned_from().items():
-        if counts is not None and counts != found.get(side):
-            raise ExportError(
-                f"expected the data that {contract.name} was trained on, with the {side} faces "
-                f"{counts}, got {dataset.name} with {found.get(side)}. Name those data."
-            )
+    check_data(contract, parts)
     return parts
+
+
+def check_data(contract: Contract, parts: Split) -> None:
+    """Whether these are the data that a model was trained on, divided as they were.
+
+    Raises:
+        ExportError: they are not; an unknown training is not refused.
+    """
+    if (contract.trained_on or contract.own_sides) and not trained_by(contract, parts):
+        raise ExportError(
+            f"expected the data that {contract.name} was trained on, "
+            f"{describe_training(contract)}, got {parts.dataset.name} with {len(parts.train):,} "
+            f"training faces {parts.trained_on[:8]}. Name those data."
+        )
 
 
 def shrink(

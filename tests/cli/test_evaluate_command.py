@@ -64,6 +64,16 @@ def test_a_second_model_is_compared_on_the_same_faces(loaded):
     assert found["comparison"]["n"] == 70
 
 
+def test_what_the_second_model_may_have_seen_is_told(loaded, tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "bad", {"skill": 1.0, "seed": 1, "protocol": "random-80-10-10"})
+    report = tmp_path / "report.html"
+    shown = run("good", "--data", "x", "--against", "bad", "--report", report)
+    said = "bad: The model was trained under the protocol"
+    assert f"Note: {said}" in shown.stderr
+    assert said in report.read_text()
+    assert said not in run("good", "--data", "x", "--against", "good").stderr
+
+
 def test_side_and_protocol_are_passed_on(loaded):
     found = json.loads(run("good", "--data", "x", "--side", "validation", "--json").stdout)
 

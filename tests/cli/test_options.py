@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from facetell.cli import _group
-from facetell.cli.options import Number
+from facetell.cli.options import Number, keep_models
 
 
 def commands(group, path=()):
@@ -25,6 +25,18 @@ NUMBERS = [
     for option in command.params
     if isinstance(option.type, type(click.FLOAT) | click.FloatRange)
 ]
+
+
+def test_a_model_is_never_replaced_by_what_is_made_of_it(tmp_path):
+    file = tmp_path / "a.onnx"
+    run = tmp_path / "run"
+    run.mkdir()
+    for path in (file, run / "model.safetensors"):
+        path.touch()
+    for out, model in ((file, file), (run / "model.safetensors", run)):
+        with pytest.raises(click.UsageError, match="the model would be lost"):
+            keep_models(out, ["compact", str(model)])
+    keep_models(tmp_path / "new.onnx", [str(file), str(run)])
 
 
 def test_there_are_numbers_in_several_commands():

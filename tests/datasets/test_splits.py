@@ -93,6 +93,14 @@ def test_all_faces_may_judge_whatever_their_side() -> None:
     assert parts.groups is not None
 
 
+def test_people_are_known_where_all_faces_judge() -> None:
+    dataset = made([None] * 4, subjects=["ann", "ben", "ann", "cat"])
+    groups = split(dataset, "whole").groups
+    assert groups is not None
+    assert groups.tolist() == [0, 1, 0, 2]
+    assert split(made([None] * 4), "whole").groups is None
+
+
 def test_test_faces_alone_judge() -> None:
     parts = split(made(["test"] * 5), "official")
     assert parts.test.tolist() == [0, 1, 2, 3, 4]

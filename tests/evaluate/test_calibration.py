@@ -197,6 +197,8 @@ def test_the_training_data_without_sides_are_refused_and_others_are_not():
     assert len(calibration_rows(other, trained_on=fingerprint(mine))) == 40
     sided = small_dataset(40)
     assert len(calibration_rows(sided, trained_on=fingerprint(sided))) == 10
+    with pytest.raises(DataError, match="on which it was trained"):  # on sides that were drawn
+        calibration_rows(sided, trained_on=fingerprint(sided), own_sides=False)
 
 
 def test_a_side_without_faces_is_refused():

@@ -250,6 +250,26 @@ def test_a_held_out_validation_side_of_another_seed_is_told_and_test_faces_are_f
     assert seen(model, drawn[1], side="test") == []
 
 
+def test_faces_held_out_of_what_a_model_was_trained_on_are_told():
+    """Its own validation side is not there, and another was drawn from its training faces."""
+    whole = small_dataset(280)
+    model = FakePredictor(data=fingerprint(whole))
+    assert seen(model, split(whole), side="validation") == []
+
+    train = whole.take(np.flatnonzero([s.side == "train" for s in whole.samples]))
+    assert "may have been trained on faces" in seen(model, split(train))[0]
+
+
+def test_the_sides_of_another_division_are_told():
+    whole = small_dataset(280)
+    model = FakePredictor(trained_on=split(whole).trained_on, data=fingerprint(whole))
+    sides = {"train": "validation", "validation": "train"}
+    others = tuple(replace(s, side=sides.get(s.side, s.side)) for s in whole.samples)
+
+    assert seen(model, split(whole)) == []
+    assert "'official', with other sides" in seen(model, split(replace(whole, samples=others)))[0]
+
+
 @pytest.mark.parametrize("protocol", ["whole", "random-80-10-10"])
 def test_on_other_data_a_model_is_told_to_have_seen_what_both_share(protocol):
     model = FakePredictor(data={"name": "fer2013"})

@@ -370,6 +370,49 @@ def test_a_resumed_run_keeps_its_teachers(tmp_path, recipe):
         train(pupil, toon(), teachers=[tmp_path / "b"], resume=True, **options)
 
 
+def test_a_finished_run_is_read_without_what_taught_it(tmp_path, recipe):
+    short = load_recipe(recipe, overrides=["train.epochs=1"])
+    train(short, toon(), tmp_path / "a", accelerator="cpu")
+    pupil = replace(short, train=replace(short.train, distil=0.5))
+    options = {"folder": tmp_path / "pupil", "accelerator": "cpu"}
+    done = train(pupil, toon(), teachers=[tmp_path / "a"], **options)
+
+    (tmp_path / "a").rename(tmp_path / "gone")
+    again = train(pupil, toon(), teachers=[tmp_path / "a"], resume=True, **options)
+    assert again.contract == done.contract
+
+
+def test_a_run_from_before_sides_had_a_seed_goes_on_where_none_are_drawn(tmp_path, recipe):
+    short = load_recipe(recipe, overrides=["train.epochs=1", "train.seed=1"])
+    for protocol in ("official", "random-80-10-10"):
+        chosen = replace(short, data=replace(short.data, protocol=protocol))
+        run = tmp_path / protocol
+        train(chosen, toon(), run, accelerator="cpu")
+        record = json.loads((run / "run.json").read_text())
+        del record["recipe"]["data"]["seed"]
+        (run / "run.json").write_text(json.dumps(record))
+        if protocol == "official":
+            train(chosen, toon(), run, resume=True, accelerator="cpu")
+        else:  # by the seed of the weights, then
+            with pytest.raises(TrainingError, match="differ in recipe"):
+                train(chosen, toon(), run, resume=True, accelerator="cpu")
+
+
+def test_a_run_is_made_smaller_on_its_own_data_alone(tmp_path, recipe):
+    short = load_recipe(recipe, overrides=["train.epochs=1"])
+    train(short, toon(), tmp_path / "run", accelerator="cpu")
+    out = tmp_path / "half.onnx"
+    command = ["export", str(tmp_path / "run"), "--precision", "fp16", "--out", str(out)]
+    command += ["--most-loss", "100"]
+
+    other = CliRunner().invoke(_group, [*command, "--data", TOON.replace("=6", "=7")])
+    assert "expected the data that tiny was trained on, trained on 112 faces" in str(
+        other.exception
+    )
+    assert not out.exists()
+    assert CliRunner().invoke(_group, [*command, "--data", TOON]).exit_code == 0
+
+
 def test_tensorboard_shows_every_epoch_of_a_resumed_run(tmp_path, recipe):
     def stop(row):
         if row["epoch"] == 2:

@@ -165,6 +165,23 @@ def test_a_run_on_clips_says_so_and_resumes_with_them(tmp_path, ravdess):
     assert refitted.contract.licence == done.contract.licence
 
 
+def test_other_seeds_of_the_weights_keep_the_people_of_the_clips(tmp_path, ravdess):
+    """`evaluate --clips --side test` draws by a seed of its own, that of the sides."""
+    train(recipe(), toon(), tmp_path / "faces", accelerator="cpu")
+    base = recipe(frames=4, share=1.0)
+
+    def digest(name, **seeds):
+        changed = {"train": replace(base.train, seed=seeds.get("weights", 0)),
+                   "data": replace(base.data, seed=seeds.get("sides", 0))}  # fmt: skip
+        done = train(replace(base, **changed), toon(), tmp_path / name, start=tmp_path / "faces",
+                     clips=ravdess, accelerator="cpu")  # fmt: skip
+        return done.contract.data["clips"]["digest"]
+
+    first = digest("a")
+    assert digest("b", weights=1) == first
+    assert digest("c", sides=1) != first
+
+
 def test_a_recipe_without_an_lstm_over_frames_takes_no_clips(tmp_path, ravdess):
     with pytest.raises(TrainingError, match="LSTM over frames to go with --clips, got quick"):
         train(load_recipe("quick"), toon(), tmp_path, clips=ravdess)

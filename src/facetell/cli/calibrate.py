@@ -86,8 +86,14 @@ def _margins(
     from facetell.evaluate.calibration import calibration_rows, margins_of
 
     dataset: Dataset = open_dataset(source, label_order=label_order)
+    contract = model.contract
+    official = contract.protocol in ("official", "clean")  # whose test sides are never drawn
     rows = calibration_rows(
-        dataset, side=side, trained_on=model.contract.data, progress=show_search
+        dataset,
+        side=side,
+        trained_on=contract.data,
+        own_sides=contract.own_sides or (official and side == "test"),
+        progress=show_search,
     )
     with Progress(len(rows)) as progress:
         found = margins_of(model, dataset, rows, progress=progress.step)

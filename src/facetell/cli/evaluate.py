@@ -236,6 +236,7 @@ def evaluate(
             click.echo(f"\n{as_groups_table(slices)}")
     said = (
         *evaluations[0].notes,
+        *((f"{comparison.model_b}: {comparison.note}",) if comparison and comparison.note else ()),
         *(slices.notes if slices else ()),
         *(worse.notes if worse else ()),
     )

@@ -98,11 +98,13 @@ def _export_run(
         )
     require("torch", extra="train", purpose="exporting")
     from facetell.export import export as write
+    from facetell.smaller import check_data
     from facetell.train.finish import held_out_faces, sides_of
     from facetell.train.predictor import load_run
 
     predictor = load_run(run)
     parts = sides_of(run, predictor, source=data, label_order=label_order)
+    check_data(predictor.contract, parts)
     faces = held_out_faces(parts, predictor.contract)
     click.echo(f"exporting and comparing on {len(faces)} faces", err=True)
     return write(predictor, path, faces, name=name), parts

@@ -26,15 +26,15 @@ def join(
     """Join two to five MODELs into one file that decides by their mean.
 
     A MODEL is a bundled model, an .onnx file of any precision or the folder of a finished run.
-    All must read stills and be trained on the same data under the same protocol; the validation
-    faces of the data judge the result. Calibrate it with `facetell calibrate` afterwards.
+    All must read stills and be trained on the same faces; the validation faces of the data judge
+    the result. Calibrate it with `facetell calibrate` afterwards.
 
     \b
     Example:
       facetell join compact strong --data fer2013.csv --out both.onnx
     """
     from facetell.cli.options import check_targets, keep_models
-    from facetell.cli.train import result_line
+    from facetell.cli.train import next_calibration, result_line
     from facetell.datasets import open_dataset
     from facetell.ensemble import join as join_models
     from facetell.files import write_atomically
@@ -46,4 +46,4 @@ def join(
     write_atomically(out, join_models(models, dataset, name=name))
     click.echo(f"{out}  {out.stat().st_size:,} bytes")
     click.echo(result_line(load(str(out)).contract))
-    click.echo(f"next: facetell calibrate {out} --data {source} --out NEW.onnx", err=True)
+    click.echo(next_calibration(out, source), err=True)

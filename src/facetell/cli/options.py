@@ -100,6 +100,7 @@ def keep_models(out: Path, models: Iterable[str]) -> None:
 
     for model in models:
         path = bundled_models().get(model, Path(model))
+        path = path / "model.safetensors" if path.is_dir() else path
         if out.exists() and path.exists() and out.samefile(path):
             raise click.UsageError(
                 f"expected --out to be another file than the model {model}, got {out}: the model "

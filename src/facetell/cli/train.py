@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facetell.recipe import Recipe
     from facetell.train.loop import Progress
 
-__all__ = ["refit", "result_line", "show_training", "train"]
+__all__ = ["next_calibration", "refit", "result_line", "show_training", "train"]
 
 
 @click.command()
@@ -129,7 +129,7 @@ def train(
             graph = join_models(list(runs), dataset, name=f"{chosen.name}-ensemble")
             write_atomically(path, graph)
             click.echo(result_line(load(str(path)).contract))
-            click.echo(f"next: facetell calibrate {path} --data {source} --out NEW.onnx", err=True)
+            click.echo(next_calibration(path, source), err=True)
         return
     predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
     click.echo(result_line(predictor.contract))
@@ -152,6 +152,14 @@ def _sides_again(recipe: Recipe, run: Path) -> str:
         "--together": run / GROUPS if (run / GROUPS).exists() else "",
     }
     return "".join(f" {name} {value}" for name, value in options.items() if value)
+
+
+def next_calibration(path: Path, source: str) -> str:
+    """How to go on with joined models: sides that were drawn are not `calibrate`'s to find."""
+    from facetell.runtime.session import load
+
+    data = source if load(str(path)).contract.own_sides else "faces-of-yours/"
+    return f"next: facetell calibrate {path} --data {data} --out NEW.onnx"
 
 
 def result_line(contract: Contract) -> str:

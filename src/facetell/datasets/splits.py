@@ -172,6 +172,7 @@ def split(
     if protocol == "leaky-80-10-10":
         return _leaky(dataset, seed)
     if protocol == "whole":
+        groups = _subjects(dataset) if groups is None else groups
         return _split(dataset, protocol, np.full(len(dataset), 2), seed, False, groups)
     sides = _own_sides(dataset, protocol)
     held_out = bool((sides == 0).any()) and not (sides == 1).any()
@@ -179,7 +180,7 @@ def split(
         groups = _groups(dataset, progress)
     if held_out:
         assert groups is not None
-        sides = _hold_out(sides, dataset.targets, groups, seed)
+        sides = _hold_out(sides, dataset.targets, _numbered(groups), seed)
     if protocol == "clean":
         assert groups is not None
         sides = _without_copies(sides, groups)
@@ -285,13 +286,27 @@ def _own_sides(dataset: Dataset, protocol: str) -> NDArray[np.int64]:
 
 def _groups(dataset: Dataset, progress: Progress | None) -> NDArray[np.int64]:
     """(N,) the same number for samples of one subject, or else of one photograph."""
-    subjects = [sample.subject for sample in dataset.samples]
-    if all(subject is not None for subject in subjects):
-        numbers: dict[str | None, int] = {}
-        return np.array([numbers.setdefault(s, len(numbers)) for s in subjects], np.int64)
+    named = _subjects(dataset)
+    if named is not None:
+        return named
     from facetell.datasets.duplicates import cached_near_copies
 
     return cached_near_copies(dataset.faces(), progress).groups
+
+
+def _subjects(dataset: Dataset) -> NDArray[np.int64] | None:
+    """(N,) the same number for samples of one subject, None where some have none."""
+    subjects = [sample.subject for sample in dataset.samples]
+    if None in subjects:
+        return None
+    numbers: dict[str | None, int] = {}
+    return np.array([numbers.setdefault(s, len(numbers)) for s in subjects], np.int64)
+
+
+def _numbered(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The groups in the order in which they first appear: what they are called draws nothing."""
+    _, first, named = np.unique(groups, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[named], np.int64)
 
 
 def _without_copies(sides: NDArray[np.int64], groups: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -317,7 +332,7 @@ def _random(
     dataset: Dataset, seed: int, groups: NDArray[np.int64] | None, progress: Progress | None
 ) -> Split:
     groups = _groups(dataset, progress) if groups is None else groups
-    sides = _draw(dataset.targets, groups, (0.8, 0.1, 0.1), seed)
+    sides = _draw(dataset.targets, _numbered(groups), (0.8, 0.1, 0.1), seed)
     return _split(dataset, "random-80-10-10", sides, seed, False, groups)
 
 
@@ -399,12 +414,8 @@ def _leaky(dataset: Dataset, seed: int) -> Split:
 def _draw(
     targets: NDArray[np.int64], groups: NDArray[np.int64], shares: tuple[float, ...], seed: int
 ) -> NDArray[np.int64]:
-    """(N,) sides for whole groups: large groups first, each to the side that lacks it most.
-
-    Groups count in the order in which they first appear, whatever they are called.
-    """
-    _, first, named = np.unique(groups, return_index=True, return_inverse=True)
-    group = np.argsort(np.argsort(first))[named]
+    """(N,) sides for whole groups: large groups first, each to the side that lacks it most."""
+    _, group = np.unique(groups, return_inverse=True)
     counts = np.zeros((group.max() + 1, targets.max() + 1))  # (G, K)
     np.add.at(counts, (group, targets), 1)
     if len(counts) < len(shares):

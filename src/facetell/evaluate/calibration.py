@@ -91,6 +91,7 @@ def calibration_rows(
     *,
     side: Literal["validation", "test"] | None = None,
     trained_on: Mapping[str, Any] | None = None,
+    own_sides: bool = True,
     progress: Progress | None = None,
 ) -> Ints:
     """The faces to calibrate on: one per near-copy group, none with a near-copy in training.
@@ -100,6 +101,7 @@ def calibration_rows(
         side: theirs; None takes the validation side, and of data without sides all faces.
         trained_on: fingerprint of the model's training data, from its contract; the same data
             without sides are refused, as most of their faces trained it.
+        own_sides: whether it kept to the sides of these data; if not, they are refused, too.
         progress: of the search for near-copies, called with a phase and its share done.
 
     Raises:
@@ -114,7 +116,7 @@ def calibration_rows(
             f"expected faces on the {side or 'validation'} side of {dataset.name}, found none. "
             "Name another side with --side, or bring a folder of faces without sides."
         )
-    if trained_on and not (sides != "").any():
+    if trained_on and not (own_sides and (sides != "").any()):
         refuse_training_data(dataset, trained_on)
     groups = cached_near_copies(dataset.faces(), progress).groups
     seen = np.isin(groups, np.unique(groups[sides == "train"]))

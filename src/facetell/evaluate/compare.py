@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from facetell.errors import InputError
 from facetell.evaluate import metrics
 from facetell.evaluate.evaluation import Measure, clusters
-from facetell.evaluate.judged import Judged
+from facetell.evaluate.judged import Judged, may_have_seen
 
 __all__ = ["Comparison", "compare"]
 
@@ -36,6 +36,7 @@ class Comparison:
         agreement: share of the faces on which both give the same answer, right or wrong, 0-1.
         clusters: independent groups of faces; None where each face is one.
         seed: of the bootstrap.
+        note: why the second model may have been trained on these faces, "" where it was not.
     """
 
     model_a: str
@@ -50,6 +51,7 @@ class Comparison:
     agreement: float
     clusters: int | None = None
     seed: int = 0
+    note: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `from_dict` is its inverse."""
@@ -113,4 +115,5 @@ def compare(a: Judged, b: Judged, *, groups: ArrayLike | None = None, seed: int 
         agreement=float((a.predicted == b.predicted).mean()),
         clusters=None if own is None else len(np.unique(own)),
         seed=seed,
+        note=may_have_seen(b),
     )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from facetell.contract import Contract
 from facetell.datasets.fingerprint import refuse_training_data
 from facetell.datasets.sample import Dataset, Side
+from facetell.datasets.trained_faces import has_known_sides
 from facetell.errors import ContractError, DataError, InputError
 from facetell.files import refuse_overwriting, write_atomically
 from facetell.predictor import Predictor
@@ -228,15 +229,18 @@ def may_have_seen(judged: Judged) -> str:
     # `clean` only takes faces out of the official sides.
     alike = used == trained or (used, trained) == ("clean", "official")
     own = used in ("official", "clean") and (judged.side == "test" or not split.held_out)
-    if alike and (own or not contract.trained_on):
-        return ""
     data = contract.data.get("name", judged.dataset.name)
-    if data != judged.dataset.name and used != "leaky-80-10-10":
+    elsewhere = data != judged.dataset.name and used != "leaky-80-10-10"
+    # What the digest tells of the data's own sides; a held-out side leaves the test side alone.
+    others = contract.trained_on and not (split.held_out or has_known_sides(contract))
+    if alike and own and (elsewhere or not others):
+        return ""
+    if elsewhere:
         return f"The model was trained on {data}: what is shown there, too, it may have seen."
-    others = ", with other sides" if alike else ""
+    with_others = ", with other sides" if alike else ""
     return (
         f"The model was trained under the protocol {trained or 'unknown'!r} and is judged "
-        f"under {used!r}{others}: it may have been trained on faces that it is judged on."
+        f"under {used!r}{with_others}: it may have been trained on faces that it is judged on."
     )
 
 

@@ -354,6 +354,7 @@ def _comparison(comparison: Comparison) -> Markup:
     return section(
         f"Compared with {b}",
         tag("p", comparison.sentence()),
+        tag("p", f"{b}: {comparison.note}") if comparison.note else None,
         tag("p", accuracies),
         table(caption, ["", f"{b} right", f"{b} wrong"], rows),
     )

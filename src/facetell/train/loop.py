@@ -101,7 +101,7 @@ def train(
     """Train by the recipe and write the run folder.
 
     Args:
-        recipe: what to train and how; its seed decides everything random.
+        recipe: what to train and how; its seeds decide everything random.
         dataset: faces with labels; split by `recipe.data.protocol`.
         folder: the run folder; new, or with `resume` an interrupted run of this recipe.
         resume: continue after the last finished epoch; a finished run is read.
@@ -173,28 +173,30 @@ def train(
     resumes = resume and (folder / "last.safetensors").exists()
     wanted = recipe.train.precision == "bf16"
     bf16 = wanted and _has_bfloat16(fabric.device)
-    taught = Teachers(teachers, recipe, contract, bf16=bf16) if teachers else None
-    trunk = beneath = None
-    if start is not None and recipe.model.memory:
+    finished = resume and (folder / "model.safetensors").exists()
+    taught = trunk = beneath = None
+    if teachers and not finished:
+        taught = Teachers(teachers, recipe, contract, bf16=bf16)
+    if start is not None and recipe.model.memory and not finished:
         beneath = load_run(start)
         check_alike(start, beneath.contract, contract)
-    elif start is not None:
+    elif start is not None and not recipe.model.memory:
         if not resumes:
             trunk = read_trunk(start, recipe, contract)
         contract = with_start(contract, start)
     filmed = None
     if clips is not None:
-        filmed = ClipSides(clips, contract, seed=recipe.train.seed, progress=progress.cut)
+        filmed = ClipSides(clips, contract, seed=recipe.data.seed, progress=progress.cut)
         contract = with_clips(contract, filmed)
         for note in filmed.notes:
             progress.say(note)
     if fabric.is_global_zero:
         _open_folder(
             folder, recipe, contract, whole, together,
-            resume=resume, start=start, clips=clips.source if clips else None,
+            drawn=parts.drawn, resume=resume, start=start, clips=clips.source if clips else None,
             teachers=teachers,
         )  # fmt: skip
-    if resume and (folder / "model.safetensors").exists():
+    if finished:
         progress.say(f"{folder} is finished")
         return load_run(folder)
     side = parts.train
@@ -394,6 +396,7 @@ def _open_folder(
     dataset: Dataset,
     groups: NDArray[np.int64] | None,
     *,
+    drawn: bool,
     resume: bool,
     start: str | Path | None,
     clips: str | None,
@@ -407,8 +410,11 @@ def _open_folder(
         )
     if resume and record.exists():
         before = read_record(folder)
+        theirs = recorded_recipe(before["recipe"])
+        if not drawn:  # then the seed of sides is of no account
+            theirs = replace(theirs, data=replace(theirs.data, seed=recipe.data.seed))
         same = {
-            "recipe": recorded_recipe(before["recipe"]) == recipe,
+            "recipe": theirs == recipe,
             "data": before["data"] == contract.data,
             "start": before.get("started_from") == (str(start) if start else None),
             "teachers": before.get("teachers", []) == [str(teacher) for teacher in teachers],

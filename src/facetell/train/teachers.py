@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facetell.contract import Contract
-from facetell.datasets.ferplus import has_official_sides
+from facetell.datasets.trained_faces import describe_training, has_known_sides, same_training
 from facetell.errors import TrainingError
 from facetell.predictor import calibrated
 from facetell.recipe import Recipe
@@ -133,25 +133,14 @@ def check_alike(name: str | Path, theirs: Contract, ours: Contract, *, labels: b
             so that it may have seen faces that ours is chosen on.
     """
     _check_faces(name, theirs, ours, labels=labels)
-    if not (theirs.trained_like(ours) or (not labels and _official(theirs, ours))):
+    features = not labels and has_known_sides(theirs) and has_known_sides(ours)
+    if not (features or same_training(theirs, ours)):
         raise TrainingError(
             f"expected a model at {name} trained on the same faces as this one "
-            f"({_learned(ours)}), got one {_learned(theirs)}: it may have seen faces that the "
-            "others are chosen on. Train all on the same data under one protocol, with the same "
-            "data.seed, data.fold and --together."
+            f"({describe_training(ours)}), got one {describe_training(theirs)}: it may have seen "
+            "faces that the others are chosen on. Train all on the same data under one protocol, "
+            "with the same data.seed, data.fold and --together."
         )
-
-
-def _learned(contract: Contract) -> str:
-    """Who trained it, in words."""
-    how = contract.training[0] if contract.training else "trained on faces not told of"
-    data = contract.data.get("name", "unknown data")
-    return f"{how} of {data}, protocol {contract.protocol or 'unknown'}"
-
-
-def _official(*contracts: Contract) -> bool:
-    """Whether all were trained on FER2013 with its own sides, whatever the faces' labels."""
-    return all(has_official_sides(c.data) and c.own_sides for c in contracts)
 
 
 def _check_faces(name: str | Path, theirs: Contract, ours: Contract, *, labels: bool) -> None:
