@@ -186,8 +186,9 @@ def _judged(
     for model in models:
         score_columns(model.contract, dataset.labels, dataset.name)
     parts = split(dataset, protocol, progress=show_search)
-    clean = known_clean(dataset) if protocol == "official" else None
-    if clean is None and len(parts.train) and protocol == "official":
+    may_have_copies = protocol == "official" and len(parts.train) > 0
+    clean = known_clean(dataset) if may_have_copies else None
+    if may_have_copies and clean is None:
         click.echo(
             "near-copies are not known yet; `facetell audit` finds them: no clean accuracies",
             err=True,

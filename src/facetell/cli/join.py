@@ -45,5 +45,6 @@ def join(
     dataset = open_dataset(source, label_order=label_order)
     write_atomically(out, join_models(models, dataset, name=name))
     click.echo(f"{out}  {out.stat().st_size:,} bytes")
-    click.echo(result_line(load(str(out)).contract))
-    click.echo(next_calibration(out, source), err=True)
+    joined = load(str(out)).contract
+    click.echo(result_line(joined))
+    click.echo(next_calibration(joined, out, source), err=True)

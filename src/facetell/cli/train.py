@@ -128,8 +128,9 @@ def train(
             path = folder / "ensemble.onnx"
             graph = join_models(list(runs), dataset, name=f"{chosen.name}-ensemble")
             write_atomically(path, graph)
-            click.echo(result_line(load(str(path)).contract))
-            click.echo(next_calibration(path, source), err=True)
+            joined = load(str(path)).contract
+            click.echo(result_line(joined))
+            click.echo(next_calibration(joined, path, source), err=True)
         return
     predictor = run(chosen, dataset, folder, resume=resume is not None, **options)
     click.echo(result_line(predictor.contract))
@@ -146,19 +147,17 @@ def _sides_again(recipe: Recipe, run: Path) -> str:
 
     data = recipe.data
     options = {
-        "--protocol": "" if data.protocol == "official" else data.protocol,
-        "--fold": data.fold or "",
-        "--seed": data.seed or "",
-        "--together": run / GROUPS if (run / GROUPS).exists() else "",
+        "--protocol": data.protocol if data.protocol != "official" else None,
+        "--fold": data.fold,
+        "--seed": data.seed,
+        "--together": run / GROUPS if (run / GROUPS).exists() else None,
     }
     return "".join(f" {name} {value}" for name, value in options.items() if value)
 
 
-def next_calibration(path: Path, source: str) -> str:
+def next_calibration(joined: Contract, path: Path, source: str) -> str:
     """How to go on with joined models: sides that were drawn are not `calibrate`'s to find."""
-    from facetell.runtime.session import load
-
-    data = source if load(str(path)).contract.own_sides else "faces-of-yours/"
+    data = source if joined.own_sides else "faces-of-yours/"
     return f"next: facetell calibrate {path} --data {data} --out NEW.onnx"
 
 

@@ -39,11 +39,11 @@ class Accuracies:
 def known_clean(dataset: Dataset) -> Split | None:
     """The `clean` protocol if the dataset's near-copies were searched before, else None.
 
-    None, too, where a seed draws the judged faces, as the protocols then judge different ones, and
-    where there are no training faces to have copies of.
+    None, too, where a seed draws the judged faces, as the protocols then judge different ones.
+
+    Raises:
+        DataError: there are no training faces to have copies of.
     """
-    if not any(sample.side == "train" for sample in dataset.samples):
-        return None
     known = known_near_copies(dataset.faces())
     if known is None:
         return None

@@ -23,6 +23,7 @@ from facetell.runtime.session import load
 from facetell.train.finish import refit_run
 from facetell.train.loop import Progress, resumed_recipe, train, training_seconds
 from facetell.train.predictor import load_run
+from facetell.train.record import RECORD
 
 __all__ = ["ABLATIONS", "PRINTED", "REFITS", "SMALLER", "experiments"]
 
@@ -134,7 +135,7 @@ class _Lab:
         folder = self.run(system)
         if (folder / "model.safetensors").exists():
             return training_seconds(folder)
-        resume = (folder / "run.json").exists()
+        resume = (folder / RECORD).exists()
         if resume:
             chosen, _, _ = resumed_recipe(folder)
         else:
@@ -247,7 +248,7 @@ def _refitted(lab: _Lab, system: str, changes: dict[str, Any]) -> Step:
         start = time.perf_counter()
         folder = lab.run(system)
         if not (folder / "model.safetensors").exists():
-            (folder / "run.json").unlink(missing_ok=True)  # of a call that was cut off
+            (folder / RECORD).unlink(missing_ok=True)  # of a call that was cut off
             refit_run(
                 lab.run(HYBRID), folder, changes, dataset=lab.source.dataset, say=lab.progress.say
             )

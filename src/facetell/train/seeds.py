@@ -11,6 +11,7 @@ from facetell.datasets.sample import Dataset
 from facetell.recipe import Recipe
 from facetell.train.loop import train
 from facetell.train.predictor import TorchPredictor
+from facetell.train.record import RECORD
 
 __all__ = ["train_seeds"]
 
@@ -42,4 +43,4 @@ def train_seeds(
     for seed in range(recipe.train.seed, recipe.train.seed + seeds):
         run = folder / f"seed-{seed}"
         chosen = replace(recipe, train=replace(recipe.train, seed=seed))
-        yield run, train(chosen, dataset, run, resume=(run / "run.json").exists(), **options)
+        yield run, train(chosen, dataset, run, resume=(run / RECORD).exists(), **options)
